@@ -1,0 +1,53 @@
+# Needs Python 3.11 or newer and make. Everything else is installed into .venv:
+# no root, no compiler. Choose the interpreter with `make PYTHON=python3.13 ...`,
+# and pass arguments on with `make test ARGS='-k render'`.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench venv clean
+
+help:
+	@echo 'make demo   train on handwritten digits and draw graphs, into out/'
+	@echo 'make test   the test-suite'
+	@echo 'make lint   ruff and mypy --strict'
+	@echo 'make bench  time training steps against the libraries that are installed'
+	@echo 'make venv   .venv with everything for development'
+	@echo 'make clean  remove all that was made'
+
+demo: $(VENV)/installed-demo
+	$(BIN)/python notebooks/demo.py --out out $(ARGS)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict autograd_core nn
+
+# Peers take part where they are installed: $(BIN)/pip install -e '.[bench]'
+bench: $(VENV)/installed-train
+	$(BIN)/python -m benchmarks $(ARGS)
+
+venv: $(VENV)/installed-dev
+
+# One stamp for each set of extras, renewed when the requirements change.
+$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+	@echo "installing autograd-core[$*] into $(VENV)"
+	@$(PIP) install --editable '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: try make PYTHON=..." \
+	  % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""Reverse-mode automatic differentiation for NumPy, with a graph you can see through.
+
+    import autograd_core as ag
+
+    ag.grad(lambda x: np.sin(x) ** 2)(1.0)          # transforms of plain NumPy functions
+    x = ag.tensor([1.0, 2.0], requires_grad=True)   # or a graph, built as you compute
+    y = (x * x).sum()
+    y.backward()                                    # x.grad == [2, 4]
+    print(ag.Graph(y))                              # the graph is data: listed, replayed,
+    ag.render(y, "y.svg")                           # and drawn
+
+Layers, each importing only those before it: ``errors``, ``node``, ``op``, ``ops``, ``dispatch``
+and ``backprop``, ``tensor``, ``graph``, ``transforms``, ``primitive``, ``check``, ``render``.
+"""
+
+from .check import check_grads
+from .errors import (
+    ConversionError,
+    GradientCheckError,
+    GradientError,
+    MissingRuleError,
+    MutationError,
+    RenderError,
+    ShapeError,
+    StaleGraphError,
+)
+from .graph import Graph
+from .ops.reductions import log_softmax, logsumexp, softmax
+from .ops.special import relu, sigmoid, softplus
+from .primitive import primitive
+from .render import render, to_dot
+from .tensor import Tensor, Value, array, no_grad, stop_gradient, tensor
+from .transforms import (
+    elementwise_grad,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConversionError",
+    "GradientCheckError",
+    "GradientError",
+    "Graph",
+    "MissingRuleError",
+    "MutationError",
+    "RenderError",
+    "ShapeError",
+    "StaleGraphError",
+    "Tensor",
+    "Value",
+    "array",
+    "check_grads",
+    "elementwise_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "log_softmax",
+    "logsumexp",
+    "no_grad",
+    "primitive",
+    "relu",
+    "render",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "stop_gradient",
+    "tensor",
+    "to_dot",
+    "value_and_grad",
+    "vjp",
+]

@@ -1,0 +1,137 @@
+"""NumPy's two protocols: what happens when a NumPy function meets a Tensor.
+
+The only file that knows them (NEP 13 ``__array_ufunc__``, NEP 18 ``__array_function__``). A call
+is looked up in the tables of ``op`` and ends in ops that record themselves, in an answer about
+shape or dtype, or in an error that says what to write instead. Nothing falls through to NumPy's
+own implementation, which would build object arrays or lose the graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import MissingRuleError, MutationError, caller
+from .node import Node
+from .op import FUNCTIONS, METADATA, REFUSED, UFUNC_METHODS, UFUNCS
+from .ops import reductions
+from .ops.shaping import astype
+
+UFUNC_METHODS.update(
+    {
+        (np.add, "reduce"): reductions.sum,
+        (np.multiply, "reduce"): reductions.prod,
+        (np.maximum, "reduce"): reductions.max,
+        (np.minimum, "reduce"): reductions.min,
+        (np.logical_and, "reduce"): reductions.all,
+        (np.logical_or, "reduce"): reductions.any,
+        (np.add, "accumulate"): reductions.cumsum,
+    }
+)
+_REDUCING = (np.maximum, np.minimum)  # their reductions take no dtype
+#: Functions that make an array from nothing but are told whose kind with ``like=``.
+_LIKE = (np.eye, np.arange, np.zeros, np.ones, np.empty, np.full, np.identity, np.tri)
+
+
+def is_foreign(x: Any) -> bool:
+    """Whether ``x`` is of a container type that wraps arrays (xarray, pandas) and goes first.
+
+    Such types speak the ufunc protocol only; the array types that a Tensor may hold (CuPy,
+    Dask) speak both.
+    """
+    kind = type(x)
+    return (
+        hasattr(kind, "__array_ufunc__")
+        and not hasattr(kind, "__array_function__")
+        and not isinstance(x, np.generic)
+    )
+
+
+def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+    """``Tensor.__array_ufunc__``."""
+    for x in inputs:
+        if is_foreign(x):
+            return NotImplemented
+    out = options.pop("out", None)
+    if out is not None and any(x is not None for x in out):
+        raise MutationError(
+            f"{ufunc.__name__}: out= (or an in-place operator such as `a += t`) would write a "
+            f"Tensor into a plain array and lose its graph (at {caller()}); "
+            f"write `a = a + t`, or `y = np.{ufunc.__name__}(...)`"
+        )
+    if method == "__call__":
+        implementation = UFUNCS.get(ufunc)
+        if implementation is not None:
+            return _call_ufunc(ufunc, implementation, inputs, options)
+    elif method == "at":
+        raise MutationError(
+            f"{ufunc.__name__}.at writes into its first argument, which would lose the graph "
+            f"(at {caller()}); use `y = x.at[index].add(value)`"
+        )
+    else:
+        implementation = UFUNC_METHODS.get((ufunc, method))
+        if implementation is not None:
+            x, *rest = inputs
+            # A ufunc's method works along the first axis unless told; np.sum along all.
+            if method != "outer":
+                options.setdefault("axis", 0) if not rest else None
+                if ufunc in _REDUCING and options.get("dtype", 0) is None:
+                    del options["dtype"]
+            return implementation(x, *rest, **options)
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    raise _missing(name)
+
+
+def _call_ufunc(
+    ufunc: np.ufunc, implementation: Any, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    if options:
+        dtype = options.pop("dtype", None)
+        for option, neutral in (("casting", "same_kind"), ("order", "K"), ("subok", True),
+                                ("where", True)):
+            if options.get(option, neutral) is neutral or options.get(option) == neutral:
+                options.pop(option, None)
+        if options:
+            raise NotImplementedError(
+                f"{ufunc.__name__}: {', '.join(sorted(options))}= is not supported on Tensors"
+                + ("; use `np.where(condition, f(x), y)`" if "where" in options else "")
+            )
+        if dtype is not None:
+            inputs = tuple(astype(x, dtype) if hasattr(x, "dtype") else x for x in inputs)
+    return implementation(*inputs)
+
+
+def array_function(
+    self: Node, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """``Tensor.__array_function__``."""
+    implementation = FUNCTIONS.get(function)
+    if implementation is not None:
+        return implementation(*args, **kwargs)
+    if function in METADATA:
+        args = tuple(_values(x) for x in args)
+        return function(*args, **{name: _values(x) for name, x in kwargs.items()})
+    if function in _LIKE:
+        return function(*args, **kwargs, like=self._data)
+    name = f"{function.__module__}.{function.__name__}"
+    reason = REFUSED.get(function)
+    if reason is None:
+        raise _missing(name)
+    error = MutationError if "writes" in reason else MissingRuleError
+    raise error(f"{name} cannot take a Tensor: {reason} (at {caller()})")
+
+
+def _values(x: Any) -> Any:
+    """The value of a node, also inside a list; everything else as it is."""
+    if isinstance(x, Node):
+        return x._data
+    return type(x)(_values(item) for item in x) if type(x) in (list, tuple) else x
+
+
+def _missing(name: str) -> MissingRuleError:
+    return MissingRuleError(
+        f"{name} has no derivative rule here (called at {caller()}). Compose it of functions that "
+        "have one, add a rule with `f = ag.primitive(f); f.defvjp(lambda g, y, x: ...)`, or, if "
+        "no gradient should flow, pass `t.detach().numpy()`"
+    )

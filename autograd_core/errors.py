@@ -1,0 +1,119 @@
+"""What can go wrong, by name.
+
+Each error subclasses the builtin a NumPy user would catch, and its message names the operation,
+the operands, the place in the caller's code, and what to write instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from os.path import basename, dirname
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "ConversionError",
+    "GradientCheckError",
+    "GradientError",
+    "MissingRuleError",
+    "MutationError",
+    "RenderError",
+    "ShapeError",
+    "StaleGraphError",
+    "caller",
+    "describe",
+    "explain",
+]
+
+
+class ShapeError(ValueError):
+    """Operands whose shapes do not fit the operation."""
+
+
+class GradientError(TypeError):
+    """A gradient that does not exist: of integers, of a non-scalar without a seed, ..."""
+
+
+class ConversionError(TypeError):
+    """A conversion to plain Python or NumPy that would cut a gradient off silently."""
+
+
+class MutationError(TypeError):
+    """An attempt to write into a Tensor, or from a Tensor into an array."""
+
+
+class MissingRuleError(NotImplementedError):
+    """A function that has no derivative rule here, or none for the argument asked for."""
+
+
+class StaleGraphError(RuntimeError):
+    """A value was replaced after the graph had been computed from it."""
+
+
+class GradientCheckError(AssertionError):
+    """The analytical and the numerical derivative differ."""
+
+
+class RenderError(ValueError):
+    """A picture that cannot be made."""
+
+
+#: Frames in these folders are not the caller's: ours, and NumPy's on the way to us.
+_INSIDE = (dirname(__file__), dirname(np.__file__))
+
+
+def caller() -> str:
+    """The nearest place outside this package and NumPy, as ``train.py:17``; built only when raising."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_INSIDE):
+            return f"{basename(name)}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "unknown place"
+
+
+def describe(value: Any) -> str:
+    """An operand as an error shows it: ``float32(2, 3)`` for arrays, the value for scalars."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or dtype is None:
+        text = repr(value)
+        return text if len(text) <= 60 else f"{type(value).__name__} {text[:50]}..."
+    return f"{dtype}{tuple(shape)}"
+
+
+def explain(
+    name: str, inputs: Sequence[Any], attrs: Mapping[str, Any], cause: Exception
+) -> ShapeError | TypeError:
+    """The error to raise in place of NumPy's ``cause`` from ``name(*inputs, **attrs)``."""
+    call = ", ".join([describe(x) for x in inputs] + [f"{k}={v!r}" for k, v in attrs.items()])
+    message = f"{name}({call}): {_reason(name, inputs) or cause} (at {caller()})"
+    return TypeError(message) if isinstance(cause, TypeError) else ShapeError(message)
+
+
+def _reason(name: str, inputs: Sequence[Any]) -> str | None:
+    """What is wrong with the shapes, and the likely fix, where we can tell better than NumPy."""
+    if len(inputs) != 2:
+        return None
+    a, b = (tuple(getattr(x, "shape", ())) for x in inputs)
+    if name == "matmul":
+        if not a or not b:
+            return "matmul needs at least one axis on each side; did you mean `*`?"
+        inner = b[-2] if len(b) > 1 else b[-1]
+        if a[-1] != inner:
+            reason = f"{a} @ {b}: inner sizes {a[-1]} and {inner} differ"
+            if len(b) > 1 and a[-1] == b[-1]:
+                return f"{reason}; did you mean `x @ w.T`?"
+            if len(a) > 1 and a[-2] == inner:
+                return f"{reason}; did you mean `x.T @ w`?"
+            return reason
+        return None
+    for axis, (m, n) in enumerate(zip(reversed(a), reversed(b), strict=False), start=1):
+        if m != n and 1 not in (m, n):
+            return (
+                f"shapes {a} and {b} do not broadcast: axis -{axis} has sizes {m} and {n}; "
+                "reshape one of them or add an axis with `x[:, None]`"
+            )
+    return None

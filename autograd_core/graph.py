@@ -1,0 +1,163 @@
+"""Graph: a computation as data, evaluated forwards and differentiated backwards.
+
+``fprop`` visits the nodes in topological order and computes each from its inputs; ``bprop``
+visits them in reverse and sums, at each node, the contributions of all paths to the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .backprop import pull, reach
+from .errors import GradientError, ShapeError, caller, explain
+from .node import Array, Node, tick, topological
+from .tensor import Tensor
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """All that the outputs were computed from.
+
+    ``outputs`` is a Tensor or a sequence of Tensors. ``nodes`` are in topological order, every
+    node after its inputs; ``inputs`` are the leaves among them.
+
+    >>> x = ag.tensor(3.0, requires_grad=True, label="x")
+    >>> graph = ag.Graph(x * x + 1.0)
+    >>> print(graph)
+    %x = leaf : f64[]  requires gradient
+    %1 = multiply(%x, %x) : f64[]
+    %2 = add(%1, 1.0) : f64[]
+    return %2
+    >>> graph.fprop({x: 4.0})
+    17.0
+    """
+
+    def __init__(self, outputs: Tensor | Sequence[Tensor]) -> None:
+        chosen = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+        for output in chosen:
+            if not isinstance(output, Node):
+                raise TypeError(f"Graph: outputs are Tensors, got {type(output).__name__}")
+        if not chosen:
+            raise ValueError("Graph: needs at least one output")
+        self._single = isinstance(outputs, Node)
+        self.outputs: tuple[Tensor, ...] = chosen  # type: ignore[assignment]
+        self.nodes: list[Tensor] = topological(chosen)  # type: ignore[assignment]
+        self.inputs: list[Tensor] = [node for node in self.nodes if node.op is None]
+
+    def fprop(self, feed: Mapping[Tensor, Any] | None = None) -> Any:
+        """Recompute every node from the current values of the leaves.
+
+        ``feed`` replaces the values of leaves first; a value may have a new shape if the static
+        arguments recorded in the graph (shapes of reshapes, indices) still fit. Returns the value
+        of the output, or a tuple for several. If an operation fails, no node has changed.
+        """
+        values: dict[Node, Array] = {}
+        for leaf, value in (feed or {}).items():
+            if not isinstance(leaf, Node) or leaf.op is not None:
+                raise TypeError("fprop: the keys of `feed` are leaves of the graph")
+            values[leaf] = np.asarray(value, leaf._data.dtype)[()]
+        for node in self.nodes:
+            if node in values:
+                continue
+            op = node.op
+            if op is None:
+                values[node] = node._data
+                continue
+            raw = [values[x] if isinstance(x, Node) else x for x in node.inputs]
+            try:
+                values[node] = op.forward(*raw, **node.attrs)
+            except (ValueError, TypeError) as cause:
+                raise explain(f"fprop: {op.name}", raw, node.attrs, cause) from cause
+        for leaf in feed or {}:
+            leaf.data = values[leaf]
+        for node in self.nodes:
+            if node.op is None:
+                if node._lent is not None:
+                    node.settle()
+            else:
+                node._data = values[node]
+                node._born = tick()
+        results = tuple(values[output] for output in self.outputs)
+        return results[0] if self._single else results
+
+    def bprop(self, grad: Any = None) -> None:
+        """Set ``.grad`` of every node to the derivative of the output with respect to it.
+
+        ``grad`` is the cotangent of the output, 1 by default for a scalar; a sequence for several
+        outputs, which are summed. Unlike ``backward`` this sets gradients instead of accumulating
+        them and reaches all nodes, not only leaves; nodes that the output does not depend on
+        differentiably get None.
+        """
+        given: Sequence[Any] = (
+            [grad] * len(self.outputs) if grad is None
+            else [grad] if self._single else list(grad)
+        )
+        if len(given) != len(self.outputs):
+            raise ShapeError(
+                f"bprop: {len(given)} cotangents for {len(self.outputs)} outputs (at {caller()})"
+            )
+        if not any(output._requires for output in self.outputs):
+            raise GradientError(
+                f"bprop: no leaf of the graph requires a gradient (at {caller()}); make leaves "
+                "with `ag.tensor(x, requires_grad=True)`"
+            )
+        seeds: dict[Node, Array] = {}
+        for output, cotangent in zip(self.outputs, given, strict=True):
+            seed = output._seed(cotangent, False)
+            seeds[output] = seeds[output] + seed if output in seeds else seed
+        found = pull(seeds, reach(self.outputs), keep=set(self.nodes))
+        for node in self.nodes:
+            node._grad = found.get(node)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __str__(self) -> str:
+        """One line a node: ``%3 = multiply(%1, %x) : f64[2,3]``, deterministic."""
+        names: dict[Node, str] = {}
+        taken: set[str] = set()
+        lines = []
+        count = 0
+        for node in self.nodes:
+            label = node.label
+            if label and label.isidentifier() and label not in taken:
+                names[node] = f"%{label}"
+                taken.add(label)
+            else:
+                if node.op is not None or label is None:
+                    count += 1
+                while str(count) in taken:
+                    count += 1
+                names[node] = f"%{count}"
+                taken.add(str(count))
+            lines.append(f"{names[node]} = {_definition(node, names)} : {type_of(node._data)}"
+                         + ("  requires gradient" if node.op is None and node._requires else ""))
+        lines.append("return " + ", ".join(names[output] for output in self.outputs))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        leaves = len(self.inputs)
+        return f"Graph({len(self.nodes) - leaves} operations on {leaves} leaves)"
+
+
+def _definition(node: Node, names: Mapping[Node, str]) -> str:
+    if node.op is None:
+        return "leaf"
+    parts = [names[x] if isinstance(x, Node) else _constant(x) for x in node.inputs]
+    parts += [f"{name}={value!r}" for name, value in node.attrs.items()]
+    return f"{node.op}({', '.join(parts)})"
+
+
+def _constant(x: Any) -> str:
+    return repr(x) if isinstance(x, int | float | complex) else f"const {type_of(x)}"
+
+
+def type_of(x: Array) -> str:
+    """A type as listings show it: ``f32[32,128]``."""
+    dtype = x.dtype
+    name = "bool" if dtype.kind == "b" else f"{dtype.kind}{8 * dtype.itemsize}"
+    return f"{name}[{','.join(map(str, x.shape))}]"

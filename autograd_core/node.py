@@ -1,0 +1,121 @@
+"""A node of the computation graph: plain data, no behaviour.
+
+A node is a value together with how it came about: ``op`` applied to ``inputs`` with static
+``attrs``. A leaf has no op. References point from a node to its inputs and never back, so that
+Python's reference counting frees a graph the moment its output is dropped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from .errors import StaleGraphError, caller
+
+if TYPE_CHECKING:
+    from .op import Op
+
+#: Any array type that speaks NumPy's protocols (NEP 13 and 18), NumPy scalars, Python numbers.
+Array: TypeAlias = Any
+
+#: The clock of the engine. A node is always younger than its inputs, so sorting by birth is a
+#: topological order; an input younger than its consumer was replaced after the consumer's value
+#: had been computed from it.
+tick: Callable[[], int] = count().__next__
+
+
+class Node:
+    """What the graph walks see of a Tensor. All of it is read-only to users."""
+
+    __slots__ = (
+        "__weakref__",
+        "_born",
+        "_data",
+        "_grad",
+        "_label",
+        "_lent",
+        "_requires",
+        "_retain",
+        "attrs",
+        "inputs",
+        "op",
+    )
+
+    #: The value: an ndarray, a NumPy scalar for shape (), or another library's array.
+    _data: Array
+    #: The primitive that made this node; None for a leaf.
+    op: Op | None
+    #: Its operands: nodes, arrays (constants), Python scalars (which stay weakly typed).
+    inputs: tuple[Any, ...]
+    #: Its static arguments, by keyword.
+    attrs: Mapping[str, Any]
+    #: Whether a leaf that requires a gradient can be reached from here.
+    _requires: bool
+    #: When the value was computed or assigned, on the engine's clock.
+    _born: int
+    #: For a leaf whose array a user may be holding: a copy of what the graph last saw.
+    _lent: Array | None
+
+    def settle(self) -> None:
+        """Notice that a user wrote into this leaf's array, before an operation reads it."""
+        if self.changed():
+            self._born = tick()
+            self._lent = self._data.copy()
+        if _holders(self) <= _ALONE:
+            self._lent = None  # nobody is left who could write
+
+    def changed(self) -> bool:
+        """Whether this leaf's array was written into since the graph last read it."""
+        seen, now = self._lent, self._data
+        # Compared as bytes: a NaN equals itself, -0.0 differs from 0.0.
+        return seen is not None and seen.tobytes() != now.tobytes()
+
+
+def _holders(node: Node) -> int:
+    return sys.getrefcount(node._data)
+
+
+def _holders_of_an_unshared_array() -> int:
+    """What ``_holders`` counts when only the node holds the array, on this interpreter."""
+    node = Node()
+    node._data = np.zeros(1)
+    return _holders(node)
+
+
+_ALONE = _holders_of_an_unshared_array()
+
+
+def topological(outputs: Iterable[Node]) -> list[Node]:
+    """Every node the outputs depend on, each after its inputs; iterative and linear.
+
+    Follows the edges rather than the clock, so it also orders a graph whose leaves were
+    assigned after it was built.
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            for x in reversed(node.inputs):
+                if isinstance(x, Node) and x not in done:
+                    stack.append((x, False))
+    return order
+
+
+def stale(node: Node, x: Node) -> StaleGraphError:
+    """The error for a ``node`` whose input ``x`` no longer has the value it was computed from."""
+    name = getattr(x, "_label", None) or ("a leaf" if x.op is None else f"the result of {x.op}")
+    return StaleGraphError(
+        f"backward: {name} of shape {np.shape(x._data)} was changed after "
+        f"{node.op} had been computed from it, so the gradient would be wrong (at {caller()}); "
+        "compute the output again, or call `Graph(output).fprop()` before going backward"
+    )

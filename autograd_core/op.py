@@ -1,0 +1,168 @@
+"""The record of a primitive, and the tables it is entered in.
+
+An :class:`Op` holds everything the project knows about one primitive: how to compute it, one
+vector-Jacobian rule per input, its formula, and where tests may sample it. Adding a primitive
+is adding one record in ``ops/``; evaluation, differentiation, dispatch, tests, documentation
+and drawing all read the record.
+
+A rule is called as ``rule(g, y, *inputs, **attrs)`` with the cotangent ``g`` of the output
+``y`` and returns the cotangent of its input. It is pure mathematics in NumPy functions and
+operators: it may return a result that still has to be summed over broadcast axes or cast (the
+walker does both), or ``None`` where the derivative is structurally zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from .node import Array, Node
+
+Rule: TypeAlias = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: Where a real-valued test may sample an input: a closed interval.
+Interval: TypeAlias = tuple[float, float]
+REAL: Interval = (-2.0, 2.0)
+POSITIVE: Interval = (0.4, 2.5)
+UNIT: Interval = (-0.9, 0.9)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call for the tests to make: per input a shape to sample, or a value to pass as it is."""
+
+    inputs: tuple[Any, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def case(*inputs: Any, **attrs: Any) -> Case:
+    """``case((2, 3), (3,), axis=0)``: a tuple is a shape to sample, anything else a value."""
+    return Case(inputs, attrs)
+
+
+class EachInput(Sequence[Rule]):
+    """The rules of an op with any number of inputs: one rule that is told the position."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __getitem__(self, position: int) -> Rule:  # type: ignore[override]
+        return partial(self.rule, position)
+
+    def __len__(self) -> int:
+        raise TypeError("an op with any number of inputs has no fixed number of rules")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Op:
+    """One primitive.
+
+    ``vjps`` is ``None`` for an op that has no derivative to speak of (a comparison, an index):
+    its result never requires a gradient. An entry of ``vjps`` is ``None`` where the rule for
+    that input is missing, which is an error only once somebody asks for it.
+    """
+
+    name: str
+    forward: Callable[..., Array]
+    vjps: Sequence[Rule | None] | None
+    formula: str
+    domain: tuple[Interval, ...] = (REAL,)
+    cases: tuple[Case, ...] = ()
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Array:
+        """Compute on plain arrays; record a node if any input is one."""
+        for x in inputs:
+            if isinstance(x, Node):
+                return x.record(self, inputs, attrs)  # type: ignore[attr-defined]
+        return self.forward(*inputs, **attrs)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return (_op_by_name, (self.name,))
+
+
+def _op_by_name(name: str) -> Op:
+    return OPS[name]
+
+
+#: Every primitive of the engine, by name.
+OPS: dict[str, Op] = {}
+#: What a ufunc called on Tensors does: an op, or a composite of ops.
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
+#: What a ufunc's method ("reduce", "accumulate", ...) does on Tensors.
+UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
+#: What a NumPy function called on Tensors does: a plain function of the same signature.
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+#: NumPy functions that only ask about shape or dtype: evaluated on the values, not recorded.
+METADATA: set[Callable[..., Any]] = set()
+#: NumPy functions that cannot work on Tensors, and why.
+REFUSED: dict[Callable[..., Any], str] = {}
+
+
+def zero(g: Array, y: Array, *inputs: Array, **attrs: Any) -> None:
+    """The rule of a piecewise-constant function: its derivative is zero, structurally."""
+
+
+def define(
+    name: str,
+    forward: Callable[..., Array],
+    vjps: Sequence[Rule | None] | None,
+    formula: str,
+    *,
+    domain: tuple[Interval, ...] = (REAL,),
+    cases: tuple[Case, ...] = (),
+    numpy: Callable[..., Any] | None = None,
+) -> Op:
+    """Enter a primitive in the tables; ``numpy`` is the NumPy function or ufunc it stands for."""
+    op = Op(name, forward, vjps, formula, domain, cases)
+    if name in OPS:
+        raise ValueError(f"define: an op named {name!r} exists already")
+    OPS[name] = op
+    if isinstance(numpy, np.ufunc):
+        UFUNCS[numpy] = op
+    elif numpy is not None:
+        FUNCTIONS[numpy] = op
+    return op
+
+
+def implements(*functions: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Enter a function as what these NumPy functions do when called on Tensors.
+
+    It has NumPy's own signature, so that arguments need no normalising: a plain ``def`` binds
+    them far faster than ``inspect.Signature.bind`` would.
+    """
+
+    def enter(implementation: Function) -> Function:
+        for function in functions:
+            if isinstance(function, np.ufunc):
+                UFUNCS[function] = implementation
+            else:
+                FUNCTIONS[function] = implementation
+        return implementation
+
+    return enter
+
+
+def lift(x: Any) -> Array:
+    """``x`` as something with a shape: arrays and nodes as they are, lists through NumPy."""
+    return x if hasattr(x, "shape") else np.asarray(x)
+
+
+def refuse_options(function: str, **options: Any) -> None:
+    """Raise for an option of a NumPy function that has no meaning or no rule here."""
+    for option, value in options.items():
+        if value is None or value is np._NoValue:  # type: ignore[attr-defined]
+            continue
+        if option == "out":
+            raise TypeError(
+                f"{function}: out= would write into an array behind the graph's back; "
+                f"use the result instead: `y = np.{function}(...)`"
+            )
+        raise NotImplementedError(f"{function}: {option}= is not supported on Tensors")

@@ -1,0 +1,377 @@
+"""Along axes: sums, products, extrema, means, spreads, cumulative sums, log-sum-exp, softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..node import Array
+from ..op import POSITIVE, Case, case, define, implements, lift, refuse_options
+from .shaping import astype, broadcast_to, concatenate, expand_reduced, flip, reshape
+
+Axis = int | tuple[int, ...] | None
+
+
+def _along_axes(*extra: Case) -> tuple[Case, ...]:
+    """The reductions' cases: all axes, one, several, negative, kept, of size 0 and 1."""
+    return (
+        case((), axis=None, keepdims=False),
+        case((4,), axis=None, keepdims=False),
+        case((2, 3), axis=None, keepdims=True),
+        case((2, 3), axis=0, keepdims=False),
+        case((2, 3), axis=-1, keepdims=True),
+        case((2, 3, 2), axis=(0, 2), keepdims=False),
+        case((2, 1, 2), axis=(-1, 1), keepdims=True),
+        *extra,
+    )
+
+
+_EMPTY = (case((0, 3), axis=0, keepdims=False), case((2, 0), axis=None, keepdims=False))
+
+
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """``axis`` as a sorted tuple of non-negative integers; ``None`` means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, tuple) else (axis,)
+    return tuple(sorted(a % ndim for a in given)) if ndim else ()
+
+
+def _count(x: Array, axis: Axis) -> int:
+    """How many elements are reduced into one."""
+    if axis is None:
+        return int(x.size)
+    n = 1
+    for a in axis if isinstance(axis, tuple) else (axis,):
+        n *= x.shape[a]
+    return n
+
+
+# Sums and means. --------------------------------------------------------------------------------
+
+
+def _sum_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    return x.sum(axis, None, None, keepdims)
+
+
+def _sum_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    return broadcast_to(expand_reduced(g, x, axis, keepdims), shape=x.shape)
+
+
+sum_ = define(
+    "sum", _sum_forward, (_sum_rule,), "Σ x", cases=_along_axes(*_EMPTY)
+)
+
+
+def _mean_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    if x.dtype.itemsize < 4:  # NumPy sums half precision in single precision
+        return x.mean(axis, None, None, keepdims)
+    return x.sum(axis, None, None, keepdims) / _count(x, axis)
+
+
+def _mean_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    share = g / _count(x, axis) if x.size else g
+    return broadcast_to(expand_reduced(share, x, axis, keepdims), shape=x.shape)
+
+
+mean_ = define("mean", _mean_forward, (_mean_rule,), "Σ x / n", cases=_along_axes())
+
+
+@implements(np.sum)
+def sum(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+) -> Array:
+    refuse_options("sum", out=out)
+    if where is not np._NoValue:  # type: ignore[attr-defined]
+        a = np.where(where, a, 0)
+    if dtype is not None:
+        a = astype(a, dtype)
+    total = sum_(a, axis=axis, keepdims=keepdims is True)
+    return total if initial is np._NoValue else total + initial  # type: ignore[attr-defined]
+
+
+@implements(np.mean)
+def mean(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
+    *, where: Any = None,
+) -> Array:
+    refuse_options("mean", out=out, where=where)
+    if dtype is not None:
+        a = astype(a, dtype)
+    return mean_(a, axis=axis, keepdims=keepdims is True)
+
+
+@implements(np.var)
+def var(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0,
+    keepdims: Any = False, *, where: Any = None, mean: Any = None, correction: Any = None,
+) -> Array:
+    """Σ (x - mean)² / (n - ddof)."""
+    refuse_options("var", out=out, where=where)
+    if dtype is not None:
+        a = astype(a, dtype)
+    ddof = ddof if correction is None else correction
+    centre = mean_(a, axis=axis, keepdims=True) if mean is None else mean
+    squares = sum_(np.square(a - centre), axis=axis, keepdims=keepdims is True)
+    return squares / (_count(a, axis) - ddof)
+
+
+@implements(np.std)
+def std(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0,
+    keepdims: Any = False, *, where: Any = None, mean: Any = None, correction: Any = None,
+) -> Array:
+    """√var, with gradient 0 where the variance is 0: the subgradient of least norm."""
+    v = var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
+    constant = v == 0
+    return np.where(constant, 0, np.sqrt(np.where(constant, 1, v)))
+
+
+def _cumsum_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
+    return flip(cumsum_(flip(g, axis), axis=axis), axis)
+
+
+cumsum_ = define(
+    "cumsum", lambda x, axis: x.cumsum(axis), (_cumsum_rule,), "running Σ x",
+    cases=(case((4,), axis=0), case((2, 3), axis=1), case((2, 3), axis=-2), case((0,), axis=0)),
+)
+
+
+@implements(np.cumsum)
+def cumsum(a: Array, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    refuse_options("cumsum", out=out)
+    if dtype is not None:
+        a = astype(a, dtype)
+    return cumsum_(reshape(a, (-1,)), axis=0) if axis is None else cumsum_(a, axis=axis)
+
+
+# Products. --------------------------------------------------------------------------------------
+
+
+def _product_of_others(x: Array) -> Array:
+    """Along the last axis, the product of all other elements, in multiplications only.
+
+    Dividing the whole product by each element fails at zeros; this is a tree of pairs: others
+    of an element = its partner times the others of the pair. Exact at any number of zeros, to
+    any order of derivative.
+    """
+    n = x.shape[-1]
+    if n == 1:
+        return np.ones_like(x)
+    odd = x[..., n - 1 :] if n % 2 else None
+    left, right = x[..., 0 : n - 1 : 2], x[..., 1:n:2]
+    pairs = left * right
+    outside = _product_of_others(pairs if odd is None else concatenate([pairs, odd], -1))
+    m = n // 2
+    halves = concatenate([(outside[..., :m] * right)[..., None],
+                          (outside[..., :m] * left)[..., None]], -1)
+    others = reshape(halves, (*x.shape[:-1], 2 * m))
+    return others if odd is None else concatenate([others, outside[..., m:]], -1)
+
+
+def _prod_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    if x.size == 0:
+        return np.zeros_like(x)
+    axes = _axes(axis, x.ndim)
+    kept = tuple(a for a in range(x.ndim) if a not in axes)
+    last = np.transpose(x, kept + axes)
+    others = _product_of_others(reshape(last, (*(x.shape[a] for a in kept), -1)))
+    order = kept + axes
+    back = tuple(order.index(a) for a in range(x.ndim))
+    others = np.transpose(reshape(others, last.shape), back)
+    return expand_reduced(g, x, axis, keepdims) * others
+
+
+prod_ = define(
+    "prod", lambda x, axis, keepdims: x.prod(axis, None, None, keepdims), (_prod_rule,), "Π x",
+    domain=(POSITIVE,), cases=_along_axes(*_EMPTY, case((5, 2), axis=0, keepdims=False)),
+)
+
+
+@implements(np.prod)
+def prod(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+) -> Array:
+    refuse_options("prod", out=out)
+    if where is not np._NoValue:  # type: ignore[attr-defined]
+        a = np.where(where, a, 1)
+    if dtype is not None:
+        a = astype(a, dtype)
+    product = prod_(a, axis=axis, keepdims=keepdims is True)
+    return product if initial is np._NoValue else product * initial  # type: ignore[attr-defined]
+
+
+# Extrema. ---------------------------------------------------------------------------------------
+
+
+def _extremum_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """Tied extrema share the gradient equally."""
+    chosen = x == expand_reduced(y, x, axis, keepdims)
+    ties = astype(sum_(chosen, axis=axis, keepdims=True), g.dtype)
+    return np.where(chosen, expand_reduced(g, x, axis, keepdims) / ties, 0)
+
+
+max_ = define(
+    "max", lambda x, axis, keepdims: x.max(axis, None, keepdims), (_extremum_rule,),
+    "the largest x", cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+)
+min_ = define(
+    "min", lambda x, axis, keepdims: x.min(axis, None, keepdims), (_extremum_rule,),
+    "the smallest x", cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+)
+
+
+@implements(np.max, np.amax)
+def max(
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+) -> Array:
+    refuse_options("max", out=out, initial=initial, where=where)
+    return max_(a, axis=axis, keepdims=keepdims is True)
+
+
+@implements(np.min, np.amin)
+def min(
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+) -> Array:
+    refuse_options("min", out=out, initial=initial, where=where)
+    return min_(a, axis=axis, keepdims=keepdims is True)
+
+
+@implements(np.ptp)
+def ptp(a: Array, axis: Axis = None, out: None = None, keepdims: Any = False) -> Array:
+    return max(a, axis, out, keepdims) - min(a, axis, out, keepdims)
+
+
+# Exponentials of a whole axis: composed naively they overflow, so they are primitives. ----------
+
+
+def _logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    top = x.max(axis, None, True)
+    # An infinite maximum would give inf - inf; shifting by 0 there leaves the answer right.
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):  # log 0 = -inf is the answer for all -inf
+        y = np.log(np.exp(x - top).sum(axis, None, None, True)) + top
+    return y if keepdims else y.reshape(_reduced_shape(x, axis))
+
+
+def _reduced_shape(x: Array, axis: Axis) -> tuple[int, ...]:
+    axes = _axes(axis, x.ndim)
+    return tuple(n for a, n in enumerate(x.shape) if a not in axes)
+
+
+def _logsumexp_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """g softmax(x); where y is -inf every x is -inf and carries no gradient."""
+    top = expand_reduced(y, x, axis, keepdims)
+    shifted = x - np.where(np.isinf(top) & (top < 0), 0, top)
+    return expand_reduced(g, x, axis, keepdims) * np.exp(shifted)
+
+
+logsumexp_ = define(
+    "logsumexp", _logsumexp_forward, (_logsumexp_rule,), "ln Σ eˣ", cases=_along_axes()
+)
+
+
+def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """ln Σ exp(x) along ``axis``, without overflow; -inf where every element is -inf.
+
+    The gradient is softmax(x).
+    """
+    return logsumexp_(lift(x), axis=axis, keepdims=keepdims)
+
+
+def _softmax_forward(x: Array, axis: Axis) -> Array:
+    e = np.exp(x - x.max(axis, None, True))
+    return e / e.sum(axis, None, None, True)
+
+
+softmax_ = define(
+    "softmax", _softmax_forward,
+    (lambda g, y, x, axis: y * (g - sum_(g * y, axis=axis, keepdims=True)),),
+    "eˣ / Σ eˣ",
+    cases=(case((3,), axis=-1), case((2, 3), axis=0), case((2, 3), axis=None),
+           case((0, 3), axis=1)),
+)
+
+
+def softmax(x: Array, axis: Axis = -1) -> Array:
+    """exp(x) / Σ exp(x) along ``axis``, without overflow; the result has the shape of x."""
+    return softmax_(lift(x), axis=axis)
+
+
+def _log_softmax_forward(x: Array, axis: Axis) -> Array:
+    shifted = x - x.max(axis, None, True)
+    return shifted - np.log(np.exp(shifted).sum(axis, None, None, True))
+
+
+log_softmax_ = define(
+    "log_softmax", _log_softmax_forward,
+    (lambda g, y, x, axis: g - np.exp(y) * sum_(g, axis=axis, keepdims=True),),
+    "x - ln Σ eˣ",
+    cases=(case((3,), axis=-1), case((2, 3), axis=0), case((2, 3), axis=None),
+           case((0, 3), axis=1)),
+)
+
+
+def log_softmax(x: Array, axis: Axis = -1) -> Array:
+    """x - ln Σ exp(x) along ``axis``: the logarithm of softmax, exact where softmax underflows."""
+    return log_softmax_(lift(x), axis=axis)
+
+
+# Questions. -------------------------------------------------------------------------------------
+
+argmax_ = define(
+    "argmax", lambda x, axis, keepdims: np.argmax(x, axis, keepdims=keepdims), None,
+    "the index of the largest x",
+)
+argmin_ = define(
+    "argmin", lambda x, axis, keepdims: np.argmin(x, axis, keepdims=keepdims), None,
+    "the index of the smallest x",
+)
+all_ = define(
+    "all", lambda x, axis, keepdims: np.all(x, axis, keepdims=keepdims), None, "whether all hold"
+)
+any_ = define(
+    "any", lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims), None, "whether any holds"
+)
+count_nonzero_ = define(
+    "count_nonzero", lambda x, axis, keepdims: np.count_nonzero(x, axis, keepdims=keepdims), None,
+    "how many are not zero",
+)
+
+
+@implements(np.argmax)
+def argmax(a: Array, axis: int | None = None, out: None = None, *, keepdims: Any = False) -> Array:
+    refuse_options("argmax", out=out)
+    return argmax_(a, axis=axis, keepdims=keepdims is True)
+
+
+@implements(np.argmin)
+def argmin(a: Array, axis: int | None = None, out: None = None, *, keepdims: Any = False) -> Array:
+    refuse_options("argmin", out=out)
+    return argmin_(a, axis=axis, keepdims=keepdims is True)
+
+
+@implements(np.all)
+def all(
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *, where: Any = None
+) -> Array:
+    refuse_options("all", out=out, where=where)
+    return all_(a, axis=axis, keepdims=keepdims is True)
+
+
+@implements(np.any)
+def any(
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *, where: Any = None
+) -> Array:
+    refuse_options("any", out=out, where=where)
+    return any_(a, axis=axis, keepdims=keepdims is True)
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Array, axis: Axis = None, *, keepdims: Any = False) -> Array:
+    return count_nonzero_(a, axis=axis, keepdims=keepdims)

@@ -1,0 +1,460 @@
+"""Shapes: reshaping, reordering, broadcasting, joining, splitting, repeating, padding, casting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..node import Array, Node
+from ..op import EachInput, case, define, implements, lift, refuse_options
+from .indexing import getitem
+
+Shape = tuple[int, ...]
+
+# Views. -----------------------------------------------------------------------------------------
+
+reshape_ = define(
+    "reshape", lambda x, shape: x.reshape(shape),
+    (lambda g, y, x, shape: g.reshape(x.shape),), "x with another shape",
+    cases=(case((2, 3), shape=(3, 2)), case((), shape=(1, 1)), case((1, 1), shape=()),
+           case((0, 3), shape=(3, 0)), case((2, 3, 2), shape=(2, -1))),
+)
+
+
+def _transpose_rule(g: Array, y: Array, x: Array, axes: Shape) -> Array:
+    back = [0] * len(axes)
+    for position, axis in enumerate(axes):
+        back[axis] = position
+    return g.transpose(tuple(back))
+
+
+transpose_ = define(
+    "transpose", lambda x, axes: x.transpose(axes), (_transpose_rule,), "x with axes reordered",
+    cases=(case((2, 3), axes=(1, 0)), case((2, 3, 4), axes=(2, 0, 1)), case((), axes=()),
+           case((0, 2), axes=(1, 0))),
+)
+
+#: Below this size a broadcast cotangent is cheaper to fill than to describe by strides.
+_FILL = 1 << 14
+
+
+def _broadcast_forward(x: Array, shape: Shape) -> Array:
+    if (type(x) is np.ndarray or isinstance(x, np.generic)) and math.prod(shape) <= _FILL:
+        out = np.empty(shape, x.dtype)
+        out[...] = x
+        return out
+    return np.broadcast_to(x, shape)
+
+
+broadcast_ = define(
+    "broadcast_to", _broadcast_forward, (lambda g, y, x, shape: g,), "x repeated to a shape",
+    cases=(case((3,), shape=(2, 3)), case((), shape=(2, 2)), case((2, 1), shape=(2, 3)),
+           case((1,), shape=(0,))),
+)
+
+
+@implements(np.reshape)
+def reshape(
+    a: Array, /, shape: Any = None, order: str = "C", *, copy: bool | None = None
+) -> Array:
+    a = lift(a)
+    sizes: Shape = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
+    if order == "F":
+        return transpose(reshape_(transpose(a), shape=sizes[::-1]))
+    if order != "C":
+        raise NotImplementedError(f"reshape: order={order!r} is not supported on Tensors; use 'C'")
+    return reshape_(a, shape=sizes)
+
+
+@implements(np.ravel)
+def ravel(a: Array, order: str = "C") -> Array:
+    return reshape(a, (-1,), order)
+
+
+@implements(np.transpose, np.permute_dims)
+def transpose(a: Array, axes: Sequence[int] | None = None) -> Array:
+    a = lift(a)
+    n = a.ndim
+    if axes is None:
+        order = tuple(range(n - 1, -1, -1))
+    else:
+        order = tuple(int(i) % n if -n <= int(i) < n else int(i) for i in axes)
+    return transpose_(a, axes=order)
+
+
+@implements(np.matrix_transpose, np.linalg.matrix_transpose)
+def matrix_transpose(x: Array, /) -> Array:
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose: needs two axes or more, got shape {x.shape}")
+    return swapaxes(x, -1, -2)
+
+
+@implements(np.swapaxes)
+def swapaxes(a: Array, axis1: int, axis2: int) -> Array:
+    order = list(range(a.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose_(a, axes=tuple(order))
+
+
+def normalise(axis: int | Sequence[int], ndim: int, name: str) -> list[int]:
+    """Axes as non-negative integers, or the error NumPy gives."""
+    axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    for i in axes:
+        if not -ndim <= i < ndim:
+            raise np.exceptions.AxisError(int(i), ndim, name)
+    return [int(i) % ndim for i in axes]
+
+
+@implements(np.moveaxis)
+def moveaxis(a: Array, source: Any, destination: Any) -> Array:
+    a = lift(a)
+    sources = normalise(source, a.ndim, "source")
+    places = normalise(destination, a.ndim, "destination")
+    if len(sources) != len(places):
+        raise ValueError(f"moveaxis: {len(sources)} sources but {len(places)} destinations")
+    order = [i for i in range(a.ndim) if i not in sources]
+    for place, i in sorted(zip(places, sources, strict=True)):
+        order.insert(place, i)
+    return transpose_(a, axes=tuple(order))
+
+
+@implements(np.expand_dims)
+def expand_dims(a: Array, axis: int | Sequence[int]) -> Array:
+    a = lift(a)
+    extra = 1 if isinstance(axis, int | np.integer) else len(axis)
+    places = normalise(axis, a.ndim + extra, "axis")
+    if len(set(places)) < len(places):
+        raise ValueError(f"expand_dims: repeated axis in {axis}")
+    old = iter(a.shape)
+    return reshape_(a, shape=tuple(1 if i in places else next(old) for i in range(a.ndim + extra)))
+
+
+@implements(np.squeeze)
+def squeeze(a: Array, axis: int | Sequence[int] | None = None) -> Array:
+    if axis is None:
+        return reshape_(a, shape=tuple(n for n in a.shape if n != 1))
+    gone = normalise(axis, a.ndim, "axis")
+    for i in gone:
+        if a.shape[i] != 1:
+            raise ValueError(f"squeeze: axis {i} of shape {a.shape} has size {a.shape[i]}, not 1")
+    return reshape_(a, shape=tuple(n for i, n in enumerate(a.shape) if i not in gone))
+
+
+def _at_least(ndim: int, x: Array) -> Array:
+    """NumPy's placing of new axes: in front, except that a third axis comes last."""
+    x = lift(x)
+    if x.ndim >= ndim:
+        return x
+    if ndim == 3 and x.ndim == 2:
+        return reshape(x, (*x.shape, 1))
+    if ndim == 3 and x.ndim == 1:
+        return reshape(x, (1, *x.shape, 1))
+    return reshape(x, (1,) * (ndim - x.ndim) + tuple(x.shape))
+
+
+@implements(np.atleast_1d)
+def atleast_1d(*arys: Array) -> Any:
+    return _each([_at_least(1, x) for x in arys])
+
+
+@implements(np.atleast_2d)
+def atleast_2d(*arys: Array) -> Any:
+    return _each([_at_least(2, x) for x in arys])
+
+
+@implements(np.atleast_3d)
+def atleast_3d(*arys: Array) -> Any:
+    return _each([_at_least(3, x) for x in arys])
+
+
+def _each(results: list[Array]) -> Any:
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+@implements(np.broadcast_to)
+def broadcast_to(array: Array, shape: Any, subok: bool = False) -> Array:
+    sizes = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
+    return array if array.shape == sizes else broadcast_(array, shape=sizes)
+
+
+@implements(np.broadcast_arrays)
+def broadcast_arrays(*args: Array, subok: bool = False) -> tuple[Array, ...]:
+    arrays = [lift(x) for x in args]
+    shape = np.broadcast_shapes(*(x.shape for x in arrays))
+    return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+def expand_reduced(g: Array, x: Array, axis: Any, keepdims: bool) -> Array:
+    """The result of reducing ``x``, with the reduced axes back as size 1."""
+    if keepdims or x.ndim == 0:
+        return g
+    if axis is None:
+        return g.reshape((1,) * x.ndim)
+    gone = normalise(axis, x.ndim, "axis")
+    return g.reshape(tuple(1 if i in gone else n for i, n in enumerate(x.shape)))
+
+
+@implements(np.flip)
+def flip(m: Array, axis: int | Sequence[int] | None = None) -> Array:
+    axes = range(m.ndim) if axis is None else normalise(axis, m.ndim, "axis")
+    back = slice(None, None, -1)
+    return getitem(m, tuple(back if i in axes else slice(None) for i in range(m.ndim)))
+
+
+@implements(np.fliplr)
+def fliplr(m: Array) -> Array:
+    return flip(m, 1)
+
+
+@implements(np.flipud)
+def flipud(m: Array) -> Array:
+    return flip(m, 0)
+
+
+@implements(np.roll)
+def roll(a: Array, shift: Any, axis: Any = None) -> Array:
+    if axis is None:
+        return reshape(roll(ravel(a), shift, 0), a.shape)
+    axes = normalise(axis, a.ndim, "axis")
+    shifts = [shift] * len(axes) if np.ndim(shift) == 0 else list(shift)
+    for i, steps in zip(axes, shifts, strict=True):
+        cut = -int(steps) % a.shape[i] if a.shape[i] else 0
+        if cut:
+            before = (slice(None),) * i
+            tail, head = (*before, slice(cut, None)), (*before, slice(None, cut))
+            a = concatenate([getitem(a, tail), getitem(a, head)], i)
+    return a
+
+
+# Joining and splitting. -------------------------------------------------------------------------
+
+
+def _concatenate_rule(position: int, g: Array, y: Array, *xs: Array, axis: int) -> Array:
+    start = sum(x.shape[axis] for x in xs[:position])
+    stop = start + xs[position].shape[axis]
+    return g[(slice(None),) * (axis % g.ndim) + (slice(start, stop),)]
+
+
+concatenate_ = define(
+    "concatenate", lambda *xs, axis: np.concatenate(xs, axis), EachInput(_concatenate_rule),
+    "inputs end to end",
+    cases=(case((2,), (3,), axis=0), case((2, 3), (2, 1), (2, 0), axis=1),
+           case((2, 2), (1, 2), axis=-2)),
+)
+
+
+@implements(np.concatenate, np.concat)
+def concatenate(
+    arrays: Sequence[Array], /, axis: int | None = 0, out: None = None, *,
+    dtype: Any = None, casting: str = "same_kind",
+) -> Array:
+    refuse_options("concatenate", out=out)
+    parts = [lift(x) for x in arrays]
+    if axis is None:
+        parts, axis = [ravel(x) for x in parts], 0
+    joined = concatenate_(*parts, axis=axis)
+    return joined if dtype is None else astype(joined, dtype)
+
+
+@implements(np.stack)
+def stack(
+    arrays: Sequence[Array], axis: int = 0, out: None = None, *,
+    dtype: Any = None, casting: str = "same_kind",
+) -> Array:
+    refuse_options("stack", out=out)
+    parts = [lift(x) for x in arrays]
+    shapes = {tuple(x.shape) for x in parts}
+    if len(shapes) > 1:
+        raise ValueError(f"stack: all arrays must have one shape, got {sorted(shapes)}")
+    if not parts:
+        raise ValueError("stack: needs at least one array")
+    return concatenate([expand_dims(x, axis) for x in parts], axis, dtype=dtype)
+
+
+@implements(np.vstack)
+def vstack(tup: Sequence[Array], *, dtype: Any = None, casting: str = "same_kind") -> Array:
+    return concatenate([_at_least(2, x) for x in tup], 0, dtype=dtype)
+
+
+@implements(np.hstack)
+def hstack(tup: Sequence[Array], *, dtype: Any = None, casting: str = "same_kind") -> Array:
+    parts = [_at_least(1, x) for x in tup]
+    return concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1, dtype=dtype)
+
+
+@implements(np.dstack)
+def dstack(tup: Sequence[Array]) -> Array:
+    return concatenate([_at_least(3, x) for x in tup], 2)
+
+
+@implements(np.column_stack)
+def column_stack(tup: Sequence[Array]) -> Array:
+    parts = [lift(x) for x in tup]
+    return concatenate([x if x.ndim >= 2 else reshape(x, (-1, 1)) for x in parts], 1)
+
+
+def split_at(a: Array, cuts: Sequence[int], axis: int) -> list[Array]:
+    """The pieces of ``a`` between ``cuts``, as slices."""
+    (axis,) = normalise(axis, a.ndim, "axis")
+    before = (slice(None),) * axis
+    edges = [0, *cuts, a.shape[axis]]
+    return [
+        getitem(a, (*before, slice(start, stop)))
+        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+@implements(np.array_split)
+def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    if np.ndim(indices_or_sections) > 0:
+        return split_at(ary, [int(i) for i in indices_or_sections], axis)
+    (axis,) = normalise(axis, ary.ndim, "axis")
+    size, parts = ary.shape[axis], int(indices_or_sections)
+    if parts <= 0:
+        raise ValueError(f"array_split: the number of sections must be positive, got {parts}")
+    each, rest = divmod(size, parts)
+    return split_at(ary, [i * each + min(i, rest) for i in range(1, parts)], axis)
+
+
+@implements(np.split)
+def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    if np.ndim(indices_or_sections) == 0 and ary.shape[axis] % int(indices_or_sections):
+        raise ValueError(
+            f"split: axis {axis} of shape {ary.shape} does not divide into "
+            f"{indices_or_sections} equal parts; np.array_split allows unequal ones"
+        )
+    return array_split(ary, indices_or_sections, axis)
+
+
+@implements(np.hsplit)
+def hsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
+    return split(ary, indices_or_sections, 1 if ary.ndim > 1 else 0)
+
+
+@implements(np.vsplit)
+def vsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
+    return split(ary, indices_or_sections, 0)
+
+
+@implements(np.dsplit)
+def dsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
+    return split(ary, indices_or_sections, 2)
+
+
+@implements(np.unstack)
+def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
+    (axis,) = normalise(axis, x.ndim, "axis")
+    return tuple(getitem(x, (slice(None),) * axis + (i,)) for i in range(x.shape[axis]))
+
+
+# Repeating and padding. -------------------------------------------------------------------------
+
+
+@implements(np.tile)
+def tile(A: Array, reps: Any) -> Array:
+    counts = (int(reps),) if np.ndim(reps) == 0 else tuple(int(n) for n in reps)
+    n = max(A.ndim, len(counts))
+    counts = (1,) * (n - len(counts)) + counts
+    shape = (1,) * (n - A.ndim) + tuple(A.shape)
+    # Each axis of size s repeated r times is an (r, s) pair, broadcast along r.
+    pairs = reshape(A, tuple(k for s in shape for k in (1, s)))
+    spread = broadcast_to(pairs, tuple(k for r, s in zip(counts, shape, strict=True)
+                                       for k in (r, s)))
+    return reshape(spread, tuple(r * s for r, s in zip(counts, shape, strict=True)))
+
+
+@implements(np.repeat)
+def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
+    a = lift(a)
+    if axis is None:
+        a, axis = ravel(a), 0
+    (axis,) = normalise(axis, a.ndim, "axis")
+    shape = tuple(a.shape)
+    if np.ndim(repeats) == 0:
+        times = int(repeats)
+        wide = broadcast_to(expand_dims(a, axis + 1),
+                            (*shape[: axis + 1], times, *shape[axis + 1 :]))
+        return reshape(wide, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
+    source = np.repeat(np.arange(shape[axis]), np.asarray(repeats))
+    return getitem(a, (slice(None),) * axis + (source,))
+
+
+def _pad_forward(x: Array, widths: tuple[tuple[int, int], ...]) -> Array:
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
+    out = np.zeros_like(x, shape=shape)
+    out[_inside(x, widths)] = x
+    return out
+
+
+def _inside(x: Array, widths: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
+    return tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, widths, strict=True))
+
+
+pad_ = define(
+    "pad", _pad_forward, (lambda g, y, x, widths: g[_inside(x, widths)],), "x framed by zeros",
+    cases=(case((3,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))),
+           case((0,), widths=((1, 1),))),
+)
+
+#: The modes of np.pad that only copy elements: padding an array of positions says which.
+_COPYING = ("edge", "reflect", "symmetric", "wrap")
+
+
+@implements(np.pad)
+def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) -> Array:
+    if isinstance(pad_width, dict):
+        pad_width = [pad_width.get(i, pad_width.get(i - array.ndim, 0)) for i in range(array.ndim)]
+        pad_width = [(w, w) if np.ndim(w) == 0 else w for w in pad_width]
+    pairs = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
+    widths = tuple((int(before), int(after)) for before, after in pairs)
+    if mode == "constant":
+        value = options.pop("constant_values", 0)
+        if options:
+            raise ValueError(f"pad: options {sorted(options)} do not belong to mode 'constant'")
+        framed = pad_(array, widths=widths)
+        if not isinstance(value, Node) and not np.any(value):
+            return framed
+        if np.ndim(value) != 0:
+            raise NotImplementedError("pad: constant_values that differ by axis are not supported")
+        outside = np.ones(framed.shape, bool)
+        outside[_inside(array, widths)] = False
+        return np.where(outside, astype(lift(value), array.dtype), framed)
+    if mode not in _COPYING:
+        raise NotImplementedError(
+            f"pad: mode={mode!r} is not supported on Tensors; one of 'constant', "
+            f"{', '.join(map(repr, _COPYING))} is"
+        )
+    for axis, width in enumerate(widths):
+        if width != (0, 0):
+            source = np.pad(np.arange(array.shape[axis]), width, mode, **options)
+            array = getitem(array, (slice(None),) * axis + (source,))
+    return array
+
+
+# Casting. ---------------------------------------------------------------------------------------
+
+astype_ = define(
+    "astype", lambda x, dtype: x.astype(dtype), (lambda g, y, x, dtype: g,),
+    "x in another dtype", cases=(case((2, 3), dtype=np.dtype(np.float64)),),
+)
+#: To integers or booleans: a step function, so nothing to differentiate.
+astype_discrete = define(
+    "astype_discrete", lambda x, dtype: x.astype(dtype), None, "x in a dtype without gradient"
+)
+
+
+@implements(np.astype)
+def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
+    target = np.dtype(dtype)
+    if target == x.dtype:
+        return x
+    return (astype_ if target.kind in "fc" else astype_discrete)(x, dtype=target)
+
+
+@implements(np.copy)
+def copy(a: Array, order: str = "K", subok: bool = False) -> Array:
+    """Nodes never change, so a copy is the node itself."""
+    return a

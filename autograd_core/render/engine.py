@@ -1,0 +1,167 @@
+"""DOT to a finished file: the layout engine, and writing whole files or none.
+
+Graphviz comes inside the pygraphviz wheel. Where that wheel does not exist, or cannot be loaded,
+a `dot` on PATH does the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import RenderError
+from .fonts import bundled_fonts
+
+if TYPE_CHECKING:
+    import graphviz
+
+FORMATS = ("svg", "png", "pdf", "dot", "gv")
+"""What can be written. dot and gv both name the source, which needs no layout."""
+
+_SOURCE_FORMATS = ("dot", "gv")
+_PNG_DPI = "144"
+"""Twice the usual screen, for legible text."""
+
+_Layout = Callable[[str, str], bytes]
+
+# Graphviz keeps global state, and the start-up of fontconfig reads the environment.
+_lock = threading.Lock()
+
+
+def choose_format(path: Path, format: str | None = None) -> str:
+    """The format asked for, or else the one that the path's suffix names.
+
+    Raises RenderError, with the known ones, if it is none of them.
+    """
+    chosen = (path.suffix.removeprefix(".") if format is None else format).lower()
+    if chosen in FORMATS:
+        return chosen
+    known = ", ".join(FORMATS)
+    if not chosen:
+        raise RenderError(
+            f"which format? {str(path)!r} has no suffix: end it in one of {known}, or pass format="
+        )
+    raise RenderError(f"unknown format {chosen!r}: use one of {known}")
+
+
+def draw(dot: graphviz.Digraph, format: str = "svg") -> bytes:
+    """Lay a graph out and return the bytes of the finished picture.
+
+    Raises RenderError for an unknown format, where no layout engine can be loaded, and if the
+    engine fails.
+    """
+    if format not in FORMATS:
+        raise RenderError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}")
+    if format in _SOURCE_FORMATS:
+        return str(dot.source).encode()
+    if format == "png":
+        dot = dot.copy()
+        dot.attr(dpi=_PNG_DPI)
+    with _lock:
+        return _layout()(dot.source, format)
+
+
+def writable(path: Path) -> Path:
+    """Where to write so that `path` holds the file, links followed.
+
+    Raises FileNotFoundError, NotADirectoryError, IsADirectoryError or PermissionError, with the
+    path, if that is impossible.
+    """
+    target = path.resolve()
+    folder = target.parent
+    if not folder.exists():
+        raise FileNotFoundError(f"cannot write {path}: the folder {folder} does not exist")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"cannot write {path}: {folder} is not a folder")
+    if target.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
+    if not os.access(target if target.exists() else folder, os.W_OK):
+        raise PermissionError(f"cannot write {path}: permission denied")
+    return target
+
+
+def write(target: Path, content: bytes) -> None:
+    """Put a whole file in place at once: readers see the old one or the new one.
+
+    Raises OSError if the folder does not take it; nothing is left behind then.
+    """
+    # In the target's own folder, since a rename across file systems is a copy. Not `tempfile`,
+    # whose files are private to the user: the picture gets the permissions of any new file.
+    partial = target.with_name(f".{os.urandom(8).hex()}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@functools.cache
+def _layout() -> _Layout:
+    """The embedded engine if it can be loaded, else `dot`; called with the lock held."""
+    try:
+        return _embedded()
+    except ImportError as error:
+        # Also what a wheel raises whose system libraries (glib, X11) are not there.
+        return functools.partial(_dot_on_path, why=str(error))
+
+
+def _embedded() -> _Layout:
+    with bundled_fonts():
+        import pygraphviz
+
+        def layout(source: str, format: str) -> bytes:
+            # `string=`, because a bare argument that is not valid DOT is taken for a file's name.
+            graph = pygraphviz.AGraph(string=source)
+            try:
+                picture = graph.draw(format=format, prog="dot")
+            except ValueError as error:
+                raise RenderError(f"the layout engine failed on {format}: {error}") from error
+            finally:
+                graph.close()
+            return bytes(picture)
+
+        # fontconfig starts up with the first text laid out, not with the import. It then reads
+        # all of the system's configuration, and complains of what is newer than itself.
+        with _silent_stderr():
+            layout("digraph { text }", "svg")
+    return layout
+
+
+def _dot_on_path(source: str, format: str, *, why: str) -> bytes:
+    import graphviz
+
+    try:
+        with bundled_fonts():
+            picture = graphviz.Source(source).pipe(format=format, quiet=True)
+    except graphviz.ExecutableNotFound as error:
+        raise RenderError(
+            f"no layout engine: the embedded one cannot be loaded ({why}), and there is no `dot` "
+            "on PATH. Install Graphviz, or render to .dot and lay it out elsewhere"
+        ) from error
+    except graphviz.CalledProcessError as error:
+        raise RenderError(f"`dot` failed on {format}: {error.stderr!r}") from error
+    return bytes(picture)
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Discard what C code writes to standard error, which `contextlib` does not see."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    try:
+        with tempfile.TemporaryFile() as sink:
+            os.dup2(sink.fileno(), 2)
+            yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,866 @@
+"""Tensor: a node of the graph that behaves like a NumPy array.
+
+Operators and NumPy functions on Tensors compute at once and record the node that came of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
+from typing import Any
+
+import numpy as np
+
+from . import dispatch
+from .backprop import fit, pull, reach
+from .errors import (
+    ConversionError,
+    GradientError,
+    MutationError,
+    ShapeError,
+    caller,
+    describe,
+    explain,
+)
+from .node import Array, Node, tick
+from .op import OPS, Op
+from .ops import elementwise, flow, indexing, products, reductions, shaping, special
+
+__all__ = ["Tensor", "Value", "array", "no_grad", "stop_gradient", "tensor"]
+
+_NO_ATTRS: Mapping[str, Any] = {}
+#: Python's numbers stay as they are: weakly typed, as in NumPy 2.
+_NUMBERS = frozenset((int, float, bool, complex))
+_new = object.__new__
+
+
+# Recording. -------------------------------------------------------------------------------------
+
+_enabled: ContextVar[bool] = ContextVar("autograd_core.enabled", default=True)
+# How many `no_grad` blocks are open in any thread or task: while there is none, which is nearly
+# always, an operation need not look up the context variable.
+_suspensions = 0
+_suspensions_lock = threading.Lock()
+
+
+class _Recording(ContextDecorator):
+    """Switches recording on or off for the current thread or task, as a block or a decorator."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._value = enabled
+        self._tokens: list[Token[bool]] = []
+
+    def __enter__(self) -> None:
+        global _suspensions
+        with _suspensions_lock:
+            _suspensions += 1
+        self._tokens.append(_enabled.set(self._value))
+
+    def __exit__(self, *exc: object) -> None:
+        global _suspensions
+        _enabled.reset(self._tokens.pop())
+        with _suspensions_lock:
+            _suspensions -= 1
+
+    def _recreate_cm(self) -> _Recording:  # a decorated function may be re-entered
+        return _Recording(self._value)
+
+
+def no_grad() -> _Recording:
+    """A block, or decorator, in which operations compute but record nothing.
+
+    Results are constants: they have no inputs and require no gradient. It holds for the current
+    thread or asyncio task only, and transforms such as :func:`grad` record again inside it.
+
+    >>> x = ag.tensor(2.0, requires_grad=True)
+    >>> with ag.no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
+    return _Recording(False)
+
+
+def recording() -> _Recording:
+    """A block in which operations record, also inside :func:`no_grad`."""
+    return _Recording(True)
+
+
+def is_recording() -> bool:
+    return not _suspensions or _enabled.get()
+
+
+def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
+    """Compute ``op`` on ``inputs`` and return the node; at least one input is a node."""
+    requires = False
+    kept: list[Any] = []
+    raw: list[Any] = []
+    for x in inputs:
+        if isinstance(x, Node):
+            if x._lent is not None:
+                x.settle()
+            if x._requires:
+                requires = True
+            raw.append(x._data)
+        else:
+            if type(x) not in _NUMBERS:
+                x = constant(x, op)
+            raw.append(x)
+        kept.append(x)
+    try:
+        data = op.forward(*raw, **attrs)
+    except (ValueError, TypeError) as cause:
+        raise explain(op.name, raw, attrs, cause) from cause
+    return _node(op, tuple(kept), attrs, data, requires and op.vjps is not None)
+
+
+def _node(
+    op: Op | None, inputs: tuple[Any, ...], attrs: Mapping[str, Any], data: Array, requires: bool
+) -> Tensor:
+    node: Tensor = _new(Tensor)
+    node._data = data
+    if _suspensions and not _enabled.get():
+        node.op, node.inputs, node.attrs, node._requires = None, (), _NO_ATTRS, False
+    else:
+        node.op, node.inputs, node.attrs, node._requires = op, inputs, attrs, requires
+    node._lent = None
+    node._born = tick()
+    return node
+
+
+def leaf(data: Array, requires: bool, label: str | None = None) -> Tensor:
+    """A leaf that takes ``data`` over as it is."""
+    node: Tensor = _new(Tensor)
+    node._data = data
+    node.op, node.inputs, node.attrs, node._requires = None, (), _NO_ATTRS, requires
+    node._lent = None
+    node._born = tick()
+    if label is not None:
+        node._label = label
+    return node
+
+
+def constant(x: Any, op: Op | None = None) -> Array:
+    """An operand that is no node, as the graph keeps it: the caller cannot change it later."""
+    if isinstance(x, np.ndarray):
+        if x.dtype == object:
+            raise TypeError(
+                f"{op}: an array of dtype object (at {caller()}); "
+                "build arrays of Tensors with `ag.array([...])` or `np.stack([...])`"
+            )
+        if not x.flags.writeable and x.flags.owndata:
+            return x
+        x = x.copy()
+        x.flags.writeable = False
+        return x
+    if isinstance(x, np.generic) or hasattr(x, "__array_function__"):
+        return x
+    if isinstance(x, list | tuple):
+        return array(x)
+    raise TypeError(f"{op}: cannot compute with {x!r} of type {type(x).__name__} (at {caller()})")
+
+
+def as_data(data: Any, dtype: Any = None) -> Array:
+    """What ``ag.tensor`` stores for ``data``: a copy of arrays and lists, scalars as scalars."""
+    if isinstance(data, Tensor):
+        data = data._data
+    if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
+        return data if dtype is None else data.astype(dtype)
+    result = np.array(data, dtype=dtype)
+    if result.dtype == object:
+        raise TypeError(
+            f"tensor: {type(data).__name__} does not make an array of numbers (at {caller()}); "
+            "lists that hold Tensors go through `ag.array([...])`"
+        )
+    return result if result.ndim else result[()]
+
+
+def check_differentiable(data: Array, what: str) -> None:
+    """Raise unless a gradient with respect to ``data`` makes sense."""
+    kind = data.dtype.kind
+    if kind == "f":
+        return
+    if kind == "c":
+        raise GradientError(
+            f"{what} of dtype {data.dtype}: gradients of complex values are not supported yet; "
+            "pass the real and the imaginary part as two arrays"
+        )
+    fix = "; use `dtype=float` or write 2.0 instead of 2" if kind in "iub" else ""
+    raise GradientError(
+        f"{what} of dtype {data.dtype} (at {caller()}): "
+        f"a gradient needs floating-point values{fix}"
+    )
+
+
+# Operators. -------------------------------------------------------------------------------------
+
+
+def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The methods ``__op__`` and ``__rop__`` for a two-operand op; they record directly.
+
+    The fast road for the two operands that make up nearly every call, a Tensor and a Tensor or a
+    Python number; anything else goes through :func:`record`.
+    """
+    op = OPS[name]
+    forward = op.forward
+    differentiable = op.vjps is not None
+
+    def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, Node):
+            if other._lent is not None:
+                other.settle()
+            operand = other._data
+            requires = differentiable and (self._requires or other._requires)
+        elif type(other) in _NUMBERS:
+            operand = other
+            requires = differentiable and self._requires
+        elif dispatch.is_foreign(other):
+            return NotImplemented
+        else:
+            return record(op, (self, other), _NO_ATTRS)
+        if self._lent is not None:
+            self.settle()
+        try:
+            data = forward(self._data, operand)
+        except (ValueError, TypeError) as cause:
+            raise explain(name, (self._data, operand), _NO_ATTRS, cause) from cause
+        if _suspensions and not _enabled.get():
+            return leaf(data, False)
+        node: Tensor = _new(Tensor)
+        node._data = data
+        node.op = op
+        node.inputs = (self, other)
+        node.attrs = _NO_ATTRS
+        node._requires = requires
+        node._lent = None
+        node._born = tick()
+        return node
+
+    def reflected(self: Tensor, other: Any) -> Any:
+        if type(other) not in _NUMBERS and dispatch.is_foreign(other):
+            return NotImplemented
+        return record(op, (other, self), _NO_ATTRS)
+
+    return method, reflected
+
+
+def _unary(name: str) -> Callable[..., Any]:
+    """The method for a one-operand op; records directly."""
+    op = OPS[name]
+    forward = op.forward
+    differentiable = op.vjps is not None
+
+    def method(self: Tensor) -> Any:
+        if self._lent is not None:
+            self.settle()
+        data = forward(self._data)
+        if _suspensions and not _enabled.get():
+            return leaf(data, False)
+        node: Tensor = _new(Tensor)
+        node._data = data
+        node.op = op
+        node.inputs = (self,)
+        node.attrs = _NO_ATTRS
+        node._requires = differentiable and self._requires
+        node._lent = None
+        node._born = tick()
+        return node
+
+    method.__name__ = name
+    method.__doc__ = f"{op.formula}, element by element."
+    return method
+
+
+class Tensor(Node):
+    """An array that remembers how it was computed.
+
+    ``Tensor(data, requires_grad=False, dtype=None, label=None)`` makes a leaf; every operation on
+    Tensors makes a node. See :func:`tensor`.
+    """
+
+    __slots__ = ()
+
+    __array_ufunc__ = dispatch.array_ufunc
+    __array_function__ = dispatch.array_function
+    # Element-wise == would take the hash away; the graph is keyed by identity.
+    __hash__ = object.__hash__
+
+    record = staticmethod(record)
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        dtype: Any = None,
+        label: str | None = None,
+    ) -> None:
+        value = as_data(data, dtype)
+        if requires_grad:
+            check_differentiable(value, "requires_grad=True for a Tensor")
+        self._data = value
+        self.op = None
+        self.inputs = ()
+        self.attrs = _NO_ATTRS
+        self._requires = bool(requires_grad)
+        self._lent = None
+        self._born = tick()
+        if label is not None:
+            self._label = label
+
+    # What it is.
+
+    @property
+    def data(self) -> Array:
+        """The value: an ndarray, or a NumPy scalar for shape ().
+
+        Writing into a leaf's array, or assigning to ``data``, changes the leaf: a graph computed
+        from it before is then out of date, and going backward through it raises
+        :class:`StaleGraphError`. The array of a computed node is read-only.
+        """
+        value = self._data
+        if type(value) is np.ndarray:
+            if self.op is not None:
+                value.flags.writeable = False
+            elif self._lent is None:
+                # The user may write into what we hand out; keep what the graph has seen.
+                if value.flags.writeable:
+                    self._lent = value.copy()
+                else:
+                    self._lent = value
+                    self._data = value = value.copy()
+        return value
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._replace(value if value is self._data else as_data(value))
+
+    def assign(self, value: Any) -> None:
+        """Replace a leaf's value by an array of the same shape, cast to the leaf's dtype.
+
+        Unlike ``t.data = value`` this takes the array over without a copy and makes it
+        read-only. Graphs computed from the old value are out of date afterwards.
+        """
+        if isinstance(value, Node):
+            value = value._data
+        if np.shape(value) != self.shape:
+            raise ShapeError(
+                f"assign: a value of shape {np.shape(value)} for {self._name()} of shape "
+                f"{self.shape} (at {caller()})"
+            )
+        if isinstance(value, np.ndarray) and value.dtype == self._data.dtype:
+            value.flags.writeable = False
+        else:
+            value = as_data(value, self._data.dtype)
+        self._replace(value)
+
+    def _replace(self, value: Array) -> None:
+        if self.op is not None:
+            raise MutationError(
+                f"{self._name()} was computed by {self.op} and cannot be assigned to; "
+                "change a leaf and compute again"
+            )
+        if self._requires:
+            check_differentiable(value, f"a value for {self._name()}, which requires a gradient,")
+        self._data = value
+        self._lent = None
+        self._born = tick()
+
+    @property
+    def grad(self) -> Array | None:
+        """The gradient that ``backward`` accumulated here, of this Tensor's shape and dtype."""
+        return getattr(self, "_grad", None)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None and not isinstance(value, Node):
+            value = np.asarray(value)[()]
+            if value.shape != self.shape:
+                raise ShapeError(
+                    f"grad: an array of shape {value.shape} for {self._name()} of shape "
+                    f"{self.shape}"
+                )
+        self._grad = value
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ``backward`` computes a gradient for this Tensor or something it came from."""
+        return self._requires
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.op is not None:
+            raise GradientError(
+                f"requires_grad of {self._name()} follows from its inputs; "
+                "use `t.detach()` for a Tensor that requires none"
+            )
+        if value:
+            check_differentiable(self._data, f"requires_grad=True for {self._name()}")
+        self._requires = bool(value)
+
+    @property
+    def label(self) -> str | None:
+        """A name for pictures, listings and error messages."""
+        return getattr(self, "_label", None)
+
+    @label.setter
+    def label(self, value: str | None) -> None:
+        self._label = value
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.op is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self._data.size  # type: ignore[no-any-return]
+
+    @property
+    def T(self) -> Any:
+        return shaping.transpose(self)
+
+    @property
+    def mT(self) -> Any:
+        return shaping.matrix_transpose(self)
+
+    def _name(self) -> str:
+        return f"Tensor {self.label!r}" if self.label else "a Tensor"
+
+    def __repr__(self) -> str:
+        value = np.array2string(np.asarray(self._data), separator=", ", prefix="tensor(")
+        parts = [value]
+        if self.dtype not in (np.float64, np.int64, np.bool_):
+            parts.append(f"dtype={self.dtype}")
+        if self.op is not None:
+            parts.append(f"op={self.op}")
+        elif self._requires:
+            parts.append("requires_grad=True")
+        if self.label:
+            parts.append(f"label={self.label!r}")
+        return f"tensor({', '.join(parts)})"
+
+    # Going backward.
+
+    def backward(self, grad: Any = None, create_graph: bool = False) -> None:
+        """Accumulate d(self)/d(leaf) into ``.grad`` of every leaf that requires a gradient.
+
+        ``grad`` is the cotangent to start from, of this Tensor's shape; it may be left out for a
+        scalar, where it is 1. With ``create_graph=True`` the gradients are recorded Tensors and
+        can be differentiated again.
+
+        Raises :class:`GradientError` without ``grad`` for a non-scalar, or where nothing requires
+        a gradient; :class:`ShapeError` for a ``grad`` of another shape; :class:`StaleGraphError`
+        if a value was changed after it had been used. Nothing is changed then.
+        """
+        if not self._requires:
+            raise GradientError(
+                f"backward: {self._name()} depends on nothing that requires a gradient "
+                f"(at {caller()}); make the leaves with `ag.tensor(x, requires_grad=True)`"
+            )
+        seed = self._seed(grad, create_graph)
+        route = reach((self,))
+        keep = {node for node in route.nodes if node.op is not None and hasattr(node, "_retain")}
+        if create_graph:
+            with recording():
+                found = pull({self: seed}, route, recorded=True, keep=keep)
+        else:
+            found = pull({self: seed}, route, keep=keep)
+        for node, g in found.items():
+            before = getattr(node, "_grad", None)
+            node._grad = g if before is None else before + g
+
+    def _seed(self, grad: Any, create_graph: bool) -> Array:
+        """The cotangent to start from, checked and cast."""
+        if grad is None:
+            if self._data.size != 1 or self._data.ndim:
+                raise GradientError(
+                    f"backward: the output has shape {self.shape}, so there is no single gradient "
+                    f"(at {caller()}); reduce it first, as in `y.sum().backward()`, or pass the "
+                    f"cotangent: `y.backward(np.ones({self.shape}))`"
+                )
+            seed: Array = np.ones_like(self._data)
+        elif isinstance(grad, Node):
+            if grad._data.shape != self.shape:
+                self._reject_seed(grad._data)
+            return grad if create_graph else self._seed(grad._data, False)
+        else:
+            seed = np.array(grad) if isinstance(self._data, np.ndarray | np.generic) else grad
+            if seed.shape != self.shape:
+                self._reject_seed(seed)
+            seed = fit(seed, self._data, "backward", 0)
+        if isinstance(seed, np.ndarray) and seed.ndim == 0:
+            seed = seed[()]
+        return leaf(seed, False) if create_graph else seed
+
+    def _reject_seed(self, seed: Array) -> None:
+        raise ShapeError(
+            f"backward: grad has shape {seed.shape} but the output has shape {self.shape} "
+            f"(at {caller()}); they must be equal"
+        )
+
+    def zero_grad(self) -> None:
+        """Forget the accumulated gradient: ``.grad`` is None again."""
+        self._grad = None
+
+    def retain_grad(self) -> None:
+        """Let ``backward`` also store the gradient of this computed Tensor."""
+        if not self._requires:
+            raise GradientError(f"retain_grad: {self._name()} does not require a gradient")
+        self._retain = True
+
+    # Leaving the graph.
+
+    def detach(self) -> Tensor:
+        """The value as a new leaf that requires no gradient and keeps no history.
+
+        Shares memory, read-only. :func:`stop_gradient` keeps the history instead, so that a
+        replay of the graph recomputes it.
+        """
+        value = self._data
+        if type(value) is np.ndarray:
+            if self._lent is not None:
+                value = value.copy()
+            value.flags.writeable = False
+        return leaf(value, False)
+
+    def numpy(self, *, force: bool = False) -> Array:
+        """The value as a read-only ndarray, without a copy.
+
+        Raises :class:`ConversionError` for a Tensor that requires a gradient, unless ``force``.
+        """
+        if self._requires and not force:
+            self._refuse_conversion("t.numpy()", "t.detach().numpy()")
+        return self.detach()._data
+
+    def item(self) -> Any:
+        """The single element as a Python number."""
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The value as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def _refuse_conversion(self, what: str, fix: str) -> None:
+        raise ConversionError(
+            f"{what} would cut the gradient of {self._name()} of shape {self.shape} off "
+            f"(at {caller()}). To go on differentiating, use NumPy functions and operators on "
+            f"Tensors (np.stack or ag.array to build one); to leave the graph, write `{fix}`"
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self._requires:
+            self._refuse_conversion("a conversion to ndarray", "t.detach().numpy()")
+        value = np.asarray(self._data, dtype=dtype)
+        return value.copy() if copy or (copy is None and value.flags.writeable) else value
+
+    def _scalar(self, what: str) -> Any:
+        if self._requires:
+            self._refuse_conversion(what, "t.item()")
+        if self._data.size != 1:
+            raise ConversionError(
+                f"{what} needs a Tensor with one element, got shape {self.shape} (at {caller()})"
+            )
+        return self._data.item()
+
+    def __float__(self) -> float:
+        return float(self._scalar("float(t), also as math.exp(t) and the like,"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int(t)"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex(t)"))
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu":
+            raise ConversionError(f"only integer Tensors can be indices, got {self.dtype}")
+        return int(self._scalar("an index"))
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ConversionError(
+                f"the truth of a Tensor of shape {self.shape} is ambiguous (at {caller()}); "
+                "use `.any()` or `.all()`, or np.where to choose element by element"
+            )
+        return bool(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._data.ndim:
+            raise TypeError("iteration over a Tensor of shape ()")
+        return (self[i] for i in range(self._data.shape[0]))
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data.item() if self._data.size == 1 else self._data, spec) if spec else str(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if self.op is not None:
+            raise MutationError(
+                f"deepcopy: {self._name()} was computed by {self.op}; only leaves can be copied. "
+                "Use `t.detach()` for its value"
+            )
+        copied = _new(type(self))
+        copied._data = np.copy(self._data)[()]
+        copied.op, copied.inputs, copied.attrs = None, (), _NO_ATTRS
+        copied._requires, copied._lent, copied._born = self._requires, None, tick()
+        if self.label is not None:
+            copied._label = self.label
+        memo[id(self)] = copied
+        return copied
+
+    # Arithmetic and comparison.
+
+    __add__, __radd__ = _binary("add")
+    __sub__, __rsub__ = _binary("subtract")
+    __mul__, __rmul__ = _binary("multiply")
+    __truediv__, __rtruediv__ = _binary("divide")
+    __floordiv__, __rfloordiv__ = _binary("floor_divide")
+    __mod__, __rmod__ = _binary("remainder")
+    __pow__, __rpow__ = _binary("power")
+    __matmul__, __rmatmul__ = _binary("matmul")
+    __and__, __rand__ = _binary("bitwise_and")
+    __or__, __ror__ = _binary("bitwise_or")
+    __xor__, __rxor__ = _binary("bitwise_xor")
+    __lshift__, __rlshift__ = _binary("left_shift")
+    __rshift__, __rrshift__ = _binary("right_shift")
+    __eq__ = _binary("equal")[0]
+    __ne__ = _binary("not_equal")[0]
+    __lt__ = _binary("less")[0]
+    __le__ = _binary("less_equal")[0]
+    __gt__ = _binary("greater")[0]
+    __ge__ = _binary("greater_equal")[0]
+    __neg__ = _unary("negative")
+    __abs__ = _unary("absolute")
+    __invert__ = _unary("invert")
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __divmod__(self, other: Any) -> tuple[Any, Any]:
+        return self // other, self % other
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return elementwise.around(self, digits or 0)
+
+    # Selection.
+
+    def __getitem__(self, index: Any) -> Any:
+        return indexing.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise MutationError(
+            f"Tensors are not written into (at {caller()}): instead of `t[i] = v` write "
+            "`t = t.at[i].set(v)`, instead of `t[i] += v` write `t = t.at[i].add(v)`"
+        )
+
+    @property
+    def at(self) -> At:
+        """Functional updates: ``t.at[index].set(v)`` and ``t.at[index].add(v)``."""
+        return At(self)
+
+    # The methods of ndarray that people use.
+
+    exp = _unary("exp")
+    log = _unary("log")
+    sqrt = _unary("sqrt")
+    sin = _unary("sin")
+    cos = _unary("cos")
+    tanh = _unary("tanh")
+    abs = _unary("absolute")
+    relu = _unary("relu")
+    sigmoid = _unary("sigmoid")
+
+    def sum(self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Any = False,
+            initial: Any = np._NoValue, where: Any = np._NoValue) -> Any:  # type: ignore[attr-defined]
+        return reductions.sum(self, axis, dtype, out, keepdims, initial, where)
+
+    def mean(self, axis: Any = None, dtype: Any = None, out: None = None,
+             keepdims: Any = False) -> Any:
+        return reductions.mean(self, axis, dtype, out, keepdims)
+
+    def var(self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0,
+            keepdims: Any = False) -> Any:
+        return reductions.var(self, axis, dtype, out, ddof, keepdims)
+
+    def std(self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0,
+            keepdims: Any = False) -> Any:
+        return reductions.std(self, axis, dtype, out, ddof, keepdims)
+
+    def max(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
+        return reductions.max(self, axis, out, keepdims)
+
+    def min(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
+        return reductions.min(self, axis, out, keepdims)
+
+    def prod(self, axis: Any = None, dtype: Any = None, out: None = None,
+             keepdims: Any = False) -> Any:
+        return reductions.prod(self, axis, dtype, out, keepdims)
+
+    def cumsum(self, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
+        return reductions.cumsum(self, axis, dtype, out)
+
+    def argmax(self, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
+        return reductions.argmax(self, axis, out, keepdims=keepdims)
+
+    def argmin(self, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
+        return reductions.argmin(self, axis, out, keepdims=keepdims)
+
+    def all(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
+        return reductions.all(self, axis, out, keepdims)
+
+    def any(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
+        return reductions.any(self, axis, out, keepdims)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        return shaping.reshape(self, shape[0] if len(shape) == 1 else shape, order)
+
+    def ravel(self, order: str = "C") -> Any:
+        return shaping.ravel(self, order)
+
+    flatten = ravel
+
+    def transpose(self, *axes: Any) -> Any:
+        if len(axes) == 1 and not isinstance(axes[0], int):
+            axes = axes[0]
+        return shaping.transpose(self, axes if axes else None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Any:
+        return shaping.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        return shaping.squeeze(self, axis)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
+        return shaping.repeat(self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Any:
+        return indexing.take(self, indices, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        return indexing.diagonal(self, offset, axis1, axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        return indexing.trace(self, offset, axis1, axis2)
+
+    def dot(self, b: Any) -> Any:
+        return products.dot(self, b)
+
+    def clip(self, min: Any = None, max: Any = None) -> Any:
+        return elementwise.clip(self, min, max)
+
+    def round(self, decimals: int = 0) -> Any:
+        return elementwise.around(self, decimals)
+
+    def astype(self, dtype: Any, *, copy: bool = True) -> Any:
+        return shaping.astype(self, dtype)
+
+    def copy(self) -> Tensor:
+        """The Tensor itself: it never changes."""
+        return self
+
+
+class At:
+    """``t.at[index]``: what ``t`` would be with other values at the index."""
+
+    __slots__ = ("_index", "_tensor")
+
+    def __init__(self, tensor: Tensor, index: Any = ...) -> None:
+        self._tensor = tensor
+        self._index = index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self._tensor, index)
+
+    def set(self, value: Any) -> Any:
+        """A new Tensor with ``value`` at the index; of repeated indices the last value stays."""
+        return indexing.at_set(self._tensor, self._index, value)
+
+    def add(self, value: Any) -> Any:
+        """A new Tensor with ``value`` added at the index; repeated indices add up."""
+        return indexing.at_add(self._tensor, self._index, value)
+
+
+# Making Tensors. --------------------------------------------------------------------------------
+
+
+def tensor(
+    data: Any, requires_grad: bool = False, dtype: Any = None, label: str | None = None
+) -> Tensor:
+    """A leaf of the graph holding a copy of ``data``.
+
+    ``data``: a number, nested lists of numbers, an array. With ``requires_grad=True`` it must be
+    of floating point. ``label`` names it in pictures and messages.
+
+    Raises :class:`GradientError` (a ``TypeError``) if a gradient is asked for of integers,
+    booleans or strings.
+
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True, label="x")
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+    return Tensor(data, requires_grad, dtype, label)
+
+
+class Value(Tensor):
+    """A scalar leaf that requires a gradient, with micrograd's names.
+
+    >>> a, b = ag.Value(2.0), ag.Value(-3.0)
+    >>> c = (a * b + a**2).relu() + a.tanh()
+    >>> c.backward()
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, label: str | None = None) -> None:
+        super().__init__(data, dtype=None if isinstance(data, np.floating) else np.float64,
+                         requires_grad=True, label=label)
+        if self._data.ndim:
+            raise ShapeError(f"Value: a scalar is needed, got shape {self.shape}; use ag.tensor")
+
+
+def array(nested: Any, dtype: Any = None) -> Any:
+    """Like ``np.array`` for nested lists that hold Tensors, which NumPy cannot see into.
+
+    Recorded as stacking; all elements need one shape. Without Tensors, a plain ndarray.
+
+    >>> x = ag.tensor(2.0, requires_grad=True)
+    >>> ag.array([[x, 0.0], [1.0, x * x]]).shape
+    (2, 2)
+    """
+    if isinstance(nested, Node):
+        result: Any = nested
+    elif _holds_node(nested):
+        result = shaping.stack([array(item) for item in nested])
+    else:
+        return np.array(nested, dtype=dtype)
+    return result if dtype is None else shaping.astype(result, dtype)
+
+
+def _holds_node(nested: Any) -> bool:
+    return isinstance(nested, Node) or (
+        isinstance(nested, list | tuple) and any(_holds_node(item) for item in nested)
+    )
+
+
+def stop_gradient(x: Any) -> Any:
+    """``x`` as a constant: no gradient flows through. A replay still recomputes it."""
+    return flow.stop_gradient(x)
+
+
+_ = special  # imported for its entries in OPS, which the operators above look up

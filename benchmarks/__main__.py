@@ -1,0 +1,110 @@
+"""`python -m benchmarks`: time a step of everybody, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from . import report
+from .handwritten import Handwritten
+from .harness import SAMPLES_PER_TURN, Result, measure
+from .ours import Ours
+from .peers import HipsAutograd, Jax, Micrograd, Torch
+from .workloads import ROWS
+
+CONTENDERS: dict[str, type] = {
+    "ours": Ours,
+    "handwritten": Handwritten,
+    "torch": Torch,
+    "jax": Jax,
+    "autograd": HipsAutograd,
+    "micrograd": Micrograd,
+}
+ALWAYS = ("ours", "handwritten")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    rows = [row.name for row in ROWS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=rows,
+        default=rows,
+        metavar="ROW",
+        help=f"of {', '.join(rows)}; default: all",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=CONTENDERS,
+        default=list(CONTENDERS),
+        metavar="CONTENDER",
+        help=f"of {', '.join(CONTENDERS)}; default: all",
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=55,
+        help="per contender, rounded up to whole turns; default: 55",
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write every sample there")
+    parser.add_argument("--markdown", action="store_true", help="print the README's table")
+    options = parser.parse_args()
+    if options.samples < 1:
+        parser.error("--samples must be at least 1")
+    return options
+
+
+def load(names: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The contenders asked for that can be imported, and why the others cannot."""
+    contenders, absent = {}, {}
+    for name, make in CONTENDERS.items():
+        if name not in names:
+            continue
+        try:
+            contenders[name] = make()
+        except ImportError as error:
+            if name in ALWAYS:
+                raise
+            absent[name] = str(error)
+    return contenders, absent
+
+
+def main() -> None:
+    """Measure and print; a wrong benchmark ends with an error."""
+    options = arguments()
+    turns = ceil(options.samples / SAMPLES_PER_TURN)
+    facts = report.machine()
+    contenders, absent = load(options.only)
+    names = list(contenders)
+    versions = [f"{n} {c.version}" for n, c in contenders.items() if n not in ALWAYS]
+    facts |= {"peers": ", ".join(versions) or "none", "threads": report.threads(contenders)}
+    lines = report.header(facts, absent, turns)
+    if not options.markdown:
+        print(*lines, "", sep="\n")
+
+    results: list[Result] = []
+    for row in ROWS:
+        if row.name in options.rows:
+            print(f"measuring {row.name}", file=sys.stderr, flush=True)
+            result = measure(row, contenders, turns)
+            if result is not None:
+                results.append(result)
+
+    print(*report.table(results, names), sep="\n")
+    if options.markdown:
+        print("", *[f"- {line}" for line in lines], sep="\n")
+    for warning in report.noisy(results):
+        print(warning, file=sys.stderr)
+    if options.json:
+        options.json.write_text(json.dumps(report.as_json(results, lines), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

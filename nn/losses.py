@@ -1,0 +1,100 @@
+"""Losses: how far a batch of predictions is from its targets, as one number to minimise.
+
+Each is the negative log-likelihood of an output unit, in the form that does not overflow, and
+averages over the batch. Shapes must match exactly: a prediction of shape (64, 1) against a target
+of shape (64,) would broadcast to (64, 64) and train on nonsense.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import autograd_core as ag
+
+__all__ = ["bce_with_logits", "cross_entropy", "get", "mse"]
+
+
+def _same_shape(name: str, prediction: Any, target: Any) -> Any:
+    """The target as an array; raises unless its shape is the prediction's."""
+    if not hasattr(target, "shape"):
+        target = np.asarray(target)
+    if target.shape != prediction.shape:
+        hint = ""
+        if prediction.shape == (*target.shape, 1):
+            hint = "; write `target[:, None]`, or `prediction[:, 0]`"
+        elif target.shape == (*prediction.shape, 1):
+            hint = "; write `target[:, 0]`, or `prediction[:, None]`"
+        raise ag.ShapeError(
+            f"{name}: the prediction has shape {tuple(prediction.shape)} but the target "
+            f"{tuple(target.shape)}; they must be equal{hint}"
+        )
+    return target
+
+
+def mse(prediction: Any, target: Any) -> Any:
+    """Mean squared error, Σ (prediction - target)² / n over all elements.
+
+    The negative log-likelihood of a Gaussian of fixed variance, up to constants; minimised by the
+    conditional mean. Both arguments have the same shape.
+    """
+    target = _same_shape("mse", prediction, target)
+    return np.square(prediction - target).mean()
+
+
+def bce_with_logits(logits: Any, target: Any) -> Any:
+    """Binary cross-entropy of sigmoid(logits), averaged over all elements.
+
+    -y ln σ(z) - (1 - y) ln(1 - σ(z)) = ln(1 + eᶻ) - y z. Both arguments have the same shape;
+    targets are 0 or 1, or probabilities between.
+    """
+    target = _same_shape("bce_with_logits", logits, target)
+    return (ag.softplus(logits) - logits * target).mean()
+
+
+def cross_entropy(logits: Any, labels: Any) -> Any:
+    """Cross-entropy of softmax(logits) with integer labels, averaged over the batch.
+
+    -ln softmax(z)_y = ln Σ eᶻ - z_y. ``logits`` of shape (batch, classes), ``labels`` of shape
+    (batch,) with integers in [0, classes).
+
+    Raises :class:`ag.ShapeError` for other shapes, ``TypeError`` for labels that are no integers
+    and ``ValueError`` for a label out of range.
+    """
+    if not hasattr(labels, "dtype"):
+        labels = np.asarray(labels)
+    shape = logits.shape
+    if len(shape) != 2 or labels.shape != shape[:1]:
+        raise ag.ShapeError(
+            f"cross_entropy: logits of shape {tuple(shape)} and labels of shape "
+            f"{tuple(labels.shape)}; they must be (batch, classes) and (batch,)"
+            + ("; for one-hot targets pass `targets.argmax(1)`" if labels.shape == shape else "")
+        )
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: labels must be integers, got {labels.dtype}")
+    n, classes = shape
+    plain = labels.numpy() if isinstance(labels, ag.Tensor) else labels
+    if n and not (0 <= plain.min() and plain.max() < classes):
+        wrong = plain[(plain < 0) | (plain >= classes)][0]
+        raise ValueError(
+            f"cross_entropy: label {wrong} is out of range for {classes} classes (0 to "
+            f"{classes - 1})"
+        )
+    chosen = logits[np.arange(n), labels]
+    return (ag.logsumexp(logits, axis=1) - chosen).mean()
+
+
+_BY_NAME = {"bce_with_logits": bce_with_logits, "cross_entropy": cross_entropy, "mse": mse}
+
+
+def get(loss: Any) -> Any:
+    """The loss of this name, or the function itself.
+
+    Raises ``ValueError`` with the known names for an unknown one.
+    """
+    if not isinstance(loss, str):
+        return loss
+    if loss not in _BY_NAME:
+        raise ValueError(f"loss: unknown name {loss!r}; known are {sorted(_BY_NAME)}")
+    return _BY_NAME[loss]

@@ -1,0 +1,151 @@
+"""Module: a function with parameters, and Parameter: a leaf that training changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+import autograd_core as ag
+
+__all__ = ["Module", "Parameter"]
+
+
+class Parameter(ag.Tensor):
+    """A leaf Tensor that requires a gradient and that an optimiser updates with ``assign``.
+
+    ``data``: an array of floating point; it is copied.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, dtype: Any = None, label: str | None = None) -> None:
+        super().__init__(data, requires_grad=True, dtype=dtype, label=label)
+
+
+class Module:
+    """A function of arrays with parameters: subclass it and write ``forward``.
+
+    Parameters and modules that are stored in attributes, also inside lists, tuples and dicts,
+    are found by their attribute names; one that is stored twice counts once.
+
+    >>> class Shift(nn.Module):
+    ...     def __init__(self):
+    ...         self.by = nn.Parameter([1.0])
+    ...     def forward(self, x):
+    ...         return x + self.by
+    >>> dict(Shift().named_parameters())
+    {'by': tensor([1.], requires_grad=True)}
+    """
+
+    #: Whether layers that behave differently in training do so; see ``train`` and ``eval``.
+    training = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} defines no forward(self, ...)")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Pairs such as ``("layers.0.weight", Parameter)``, in the order of definition."""
+        seen: set[Parameter] = set()
+        for name, part in _parts(self, ""):
+            if isinstance(part, Parameter) and part not in seen:
+                seen.add(part)
+                yield name, part
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in the order of definition."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all inside it."""
+        yield self
+        seen = {id(self)}
+        for _, part in _parts(self, ""):
+            if isinstance(part, Module) and id(part) not in seen:
+                seen.add(id(part))
+                yield part
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch this module and all inside it to training, or with ``False`` to evaluation."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Switch this module and all inside it to evaluation."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """A copy of every parameter's value, by name."""
+        return {name: np.array(p.numpy(force=True)) for name, p in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set every parameter from ``state``, cast to the parameter's dtype.
+
+        Raises ``KeyError`` for missing or unknown names and :class:`ag.ShapeError` for a shape
+        that differs, before anything is changed.
+        """
+        parameters = dict(self.named_parameters())
+        missing, unknown = parameters.keys() - state.keys(), state.keys() - parameters.keys()
+        if missing or unknown:
+            raise KeyError(
+                f"load_state_dict: missing {sorted(missing)}, unknown {sorted(unknown)}"
+            )
+        values = {name: np.array(state[name], p.dtype) for name, p in parameters.items()}
+        for name, value in values.items():
+            if value.shape != parameters[name].shape:
+                raise ag.ShapeError(
+                    f"load_state_dict: {name} has shape {parameters[name].shape}, "
+                    f"the state has {value.shape}"
+                )
+        for name, value in values.items():
+            parameters[name].assign(value)
+
+    def describe(self) -> str:
+        """What this module is, in one line, without what is inside it."""
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        inside = [
+            (name, part) for name, part in _children(self) if isinstance(part, Module)
+        ]
+        if not inside:
+            return self.describe()
+        lines = [f"{self.describe()}("]
+        for name, module in inside:
+            first, *rest = repr(module).split("\n")
+            lines += [f"  {name}: {first}", *(f"  {line}" for line in rest)]
+        return "\n".join([*lines, ")"])
+
+
+def _children(owner: Any) -> Iterator[tuple[str, Any]]:
+    """What is stored directly in a module's attributes, or in a container there."""
+    if isinstance(owner, Module):
+        items: Any = vars(owner).items()
+    elif isinstance(owner, dict):
+        items = owner.items()
+    else:
+        items = enumerate(owner)
+    for key, value in items:
+        if isinstance(value, Parameter | Module):
+            yield str(key), value
+        elif isinstance(value, list | tuple | dict):
+            for name, part in _children(value):
+                yield f"{key}.{name}", part
+
+
+def _parts(module: Module, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every parameter and module inside, with its dotted name, depth first."""
+    for name, part in _children(module):
+        yield prefix + name, part
+        if isinstance(part, Module):
+            yield from _parts(part, f"{prefix}{name}.")

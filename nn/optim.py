@@ -1,0 +1,206 @@
+"""Optimisers: update rules written as expressions.
+
+``update`` maps a parameter's value, its gradient and its state to new ones, in NumPy functions
+and operators, element by element, and changes nothing: on arrays it computes, on Tensors it
+records. ``step`` applies it to every parameter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .module import Parameter
+
+__all__ = ["SGD", "Adam", "Optimizer"]
+
+Array: TypeAlias = Any
+#: A learning rate: a number, or a function of the number of steps taken so far.
+Rate: TypeAlias = float | Callable[[int], float]
+
+#: Arrays above this many elements are updated in blocks of this size, so that the temporaries of
+#: an update stay in the processor's cache.
+_BLOCK = 1 << 14
+
+
+class Optimizer:
+    """Updates parameters from the gradients that ``backward`` left in ``.grad``.
+
+    ``lr`` is a number or a schedule, a function from the number of steps already taken to a
+    number. Parameters without a gradient are left alone.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], lr: Rate) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
+        for parameter in self.parameters:
+            if not isinstance(parameter, Parameter):
+                raise TypeError(
+                    f"{type(self).__name__}: expected nn.Parameter, got "
+                    f"{type(parameter).__name__}; pass `model.parameters()`"
+                )
+        if not callable(lr) and not lr >= 0:
+            raise ValueError(f"{type(self).__name__}: lr must not be negative, got {lr}")
+        self.lr = lr
+        self.steps = 0
+        self._state: list[tuple[Array, ...] | None] = [None] * len(self.parameters)
+
+    def start(self, value: Array) -> tuple[Array, ...]:
+        """The state of a parameter before its first step."""
+        return ()
+
+    def coefficients(self, lr: float, step: int) -> tuple[float, ...]:
+        """The numbers of step ``step`` (from 1), the same for all parameters."""
+        return (lr,)
+
+    def update(
+        self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """The new value and state of a parameter."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        lr = self.lr(self.steps) if callable(self.lr) else self.lr
+        coefficients = self.coefficients(float(lr), self.steps + 1)
+        for i, parameter in enumerate(self.parameters):
+            grad = parameter.grad
+            if grad is None:
+                continue
+            value = parameter.numpy(force=True)
+            if not isinstance(grad, np.ndarray | np.generic):
+                grad = grad.numpy(force=True)  # recorded, by backward(create_graph=True)
+            state = self._state[i]
+            if state is None:
+                state = self.start(value)
+            if value.size > 2 * _BLOCK:
+                new, self._state[i] = self._in_blocks(value, grad, state, coefficients)
+            else:
+                new, self._state[i] = self.update(value, grad, state, *coefficients)
+            parameter.assign(new)
+        self.steps += 1
+
+    def _in_blocks(
+        self, value: Array, grad: Array, state: tuple[Array, ...], coefficients: tuple[float, ...]
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """``update``, a block at a time: the same numbers, several times less memory traffic."""
+        flat = [np.ascontiguousarray(x).reshape(-1) for x in (value, grad, *state)]
+        new = [np.empty_like(x) for x in (flat[0], *flat[2:])]
+        for begin in range(0, value.size, _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            v, g, *s = [x[block] for x in flat]
+            result, after = self.update(v, g, tuple(s), *coefficients)
+            for target, part in zip(new, (result, *after), strict=True):
+                target[block] = part
+        first, *rest = [x.reshape(value.shape) for x in new]
+        return first, tuple(rest)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters:
+            parameter.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the number of steps and of every parameter's state."""
+        return {
+            "steps": self.steps,
+            "state": [None if s is None else tuple(np.array(x) for x in s) for s in self._state],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state_dict`; raises ``ValueError`` if it is of other parameters."""
+        loaded = [None if s is None else tuple(np.array(x) for x in s) for s in state["state"]]
+        if len(loaded) != len(self.parameters):
+            raise ValueError(
+                f"{type(self).__name__}: the state is of {len(loaded)} parameters, "
+                f"not {len(self.parameters)}"
+            )
+        for parameter, parts in zip(self.parameters, loaded, strict=True):
+            for part in parts or ():
+                if part.shape != parameter.shape:
+                    raise ValueError(
+                        f"{type(self).__name__}: a state of shape {part.shape} for a parameter "
+                        f"of shape {parameter.shape}"
+                    )
+        self._state = loaded
+        self.steps = int(state["steps"])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.parameters)} parameters, lr={self.lr})"
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum μ:
+
+    v ← μ v + g,  p ← p - lr v   (p ← p - lr g without momentum).
+
+    Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors"
+    (1986); momentum in the form of Sutskever et al. (2013) with the rate outside.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Parameter], lr: Rate = 0.01, momentum: float = 0.0
+    ) -> None:
+        super().__init__(parameters, lr)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD: momentum must be in [0, 1), got {momentum}")
+        self.momentum = momentum
+
+    def start(self, value: Array) -> tuple[Array, ...]:
+        return (np.zeros_like(value),) if self.momentum else ()
+
+    def update(
+        self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        (lr,) = coefficients
+        if not state:
+            return value - lr * grad, ()
+        (velocity,) = state
+        velocity = self.momentum * velocity + grad
+        return value - lr * velocity, (velocity,)
+
+
+class Adam(Optimizer):
+    """Adaptive moments:
+
+    m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,
+    p ← p - lr m̂ / (√v̂ + ε)  with  m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ).
+
+    Source: Kingma, Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: Rate = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, lr)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"Adam: betas must be in [0, 1), got {betas}")
+        self.betas = betas
+        self.eps = eps
+
+    def start(self, value: Array) -> tuple[Array, ...]:
+        return np.zeros_like(value), np.zeros_like(value)
+
+    def coefficients(self, lr: float, step: int) -> tuple[float, ...]:
+        # lr m̂ / (√v̂ + ε) = (lr c / b) m / (√v + ε c) with b = 1 - β₁ᵗ, c = √(1 - β₂ᵗ): the
+        # corrections become two numbers instead of two divisions of whole arrays.
+        c = math.sqrt(1 - self.betas[1] ** step)
+        return lr * c / (1 - self.betas[0] ** step), self.eps * c
+
+    def update(
+        self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
+    ) -> tuple[Array, tuple[Array, ...]]:
+        rate, eps = coefficients
+        beta1, beta2 = self.betas
+        m, v = state
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * (grad * grad)
+        return value - rate * m / (np.sqrt(v) + eps), (m, v)

@@ -1,0 +1,102 @@
+"""Derivatives from values alone, and inputs to take them at: what the op tests are built on.
+
+Nothing here knows a rule. A central difference over four points,
+
+    f'(x) ≈ (8 (f(x + h) - f(x - h)) - (f(x + 2h) - f(x - 2h))) / 12h ,
+
+has an error of h⁴/30 · f⁽⁵⁾, so that h = 1e-3 leaves about ten digits in double precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_core.op import Case, Op
+
+STEP = 1e-3
+_STENCIL = ((1, 8.0), (-1, -8.0), (2, -1.0), (-2, 1.0))
+
+
+def slope(f: Callable[[float], Any], step: float = STEP) -> Any:
+    """The derivative at 0 of a function of one number; its values may be arrays."""
+    return sum(weight * np.asarray(f(k * step), float) for k, weight in _STENCIL) / (12 * step)
+
+
+def gradients(
+    f: Callable[..., Any], xs: Sequence[np.ndarray], step: float = STEP
+) -> list[np.ndarray]:
+    """∂f/∂x for each array in ``xs``, element by element; ``f`` returns a number."""
+    results = []
+    for position, x in enumerate(xs):
+        g = np.zeros(np.shape(x))
+        for i in np.ndindex(np.shape(x)):
+
+            def along(t: float, i: tuple[int, ...] = i, position: int = position) -> Any:
+                moved = [np.array(x, float) for x in xs]
+                moved[position][i] += t
+                return f(*moved)
+
+            g[i] = slope(along, step)
+        results.append(g)
+    return results
+
+
+def sample(
+    shape: tuple[int, ...], interval: tuple[float, float], rng: np.random.Generator,
+    dtype: Any = np.float64,
+) -> Any:
+    """A random array in ``interval``; a NumPy scalar for shape ()."""
+    return rng.uniform(*interval, shape).astype(dtype)[()] if shape else np.dtype(dtype).type(
+        rng.uniform(*interval)
+    )
+
+
+class Call:
+    """An op on the inputs of one of its cases: which of them vary, and their values."""
+
+    def __init__(self, op: Op, case: Case, dtype: Any = np.float64, seed: int = 0) -> None:
+        self.op = op
+        self.case = case
+        rng = np.random.default_rng(seed)
+        self.places = [i for i, given in enumerate(case.inputs) if isinstance(given, tuple)]
+        self.inputs = [
+            sample(given, op.domain[min(i, len(op.domain) - 1)], rng, dtype)
+            if isinstance(given, tuple)
+            else given
+            for i, given in enumerate(case.inputs)
+        ]
+        self.xs = [self.inputs[i] for i in self.places]
+
+    def fill(self, xs: Sequence[Any]) -> list[Any]:
+        """All inputs, with ``xs`` in the places that vary."""
+        full = list(self.inputs)
+        for i, x in zip(self.places, xs, strict=True):
+            full[i] = x
+        return full
+
+    def __call__(self, *xs: Any) -> Any:
+        """The op, recorded where ``xs`` are nodes."""
+        return self.op(*self.fill(xs), **self.case.attrs)
+
+    def forward(self, *xs: Any) -> Any:
+        """The op's function on plain arrays."""
+        return self.op.forward(*self.fill(xs), **self.case.attrs)
+
+
+def calls(ops: Sequence[Op]) -> list[Any]:
+    """Every case of every op, named for a test's parameters."""
+    import pytest
+
+    return [
+        pytest.param(op, case, id=f"{op.name}-{i}")
+        for op in ops
+        for i, case in enumerate(op.cases)
+    ]
+
+
+def close(actual: Any, expected: Any, tolerance: float = 1e-7) -> None:
+    """Equal up to ``tolerance``, absolute and relative; NaN and infinities where expected."""
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)

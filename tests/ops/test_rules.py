@@ -1,0 +1,98 @@
+"""Every rule of every op, at every case its record lists."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import verify
+from differences import Call, calls
+
+import autograd_core as ag
+from autograd_core.op import OPS, zero
+
+DIFFERENTIABLE = [op for op in OPS.values() if op.vjps is not None]
+CALLS = calls(DIFFERENTIABLE)
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+def test_a_differentiable_op_lists_cases(op):
+    assert op.cases, f"{op} has rules but no cases to test them at"
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+def test_a_case_varies_something(op):
+    for case in op.cases:
+        assert any(isinstance(given, tuple) for given in case.inputs)
+
+
+@pytest.mark.parametrize(("op", "case"), CALLS)
+@pytest.mark.parametrize("check", verify.CHECKS, ids=lambda check: check.__name__)
+def test_rule(op, case, check):
+    check(op, case)
+
+
+def _shapes(op, case):
+    call = Call(op, case)
+    return {np.shape(x) for x in call.xs} if len(call.xs) > 1 else set()
+
+
+@pytest.mark.parametrize(
+    ("op", "case"), [p for p in CALLS if len(_shapes(*p.values)) == 1]
+)
+def test_repeated_operand(op, case):
+    if op.name in ("power", "arctan2"):  # x**x and the like stay within the domain of both
+        assert op.domain[0][0] > 0
+    verify.repeated(op, case)
+
+
+@pytest.mark.parametrize(("op", "case"), [p for p in CALLS if zero in tuple(
+    p.values[0].vjps[i] for i in Call(*p.values).places
+)])
+def test_a_structural_zero_gives_zeros(op, case):
+    call = Call(op, case)
+    y, back = ag.vjp(call, *call.xs)
+    for i, x, g in zip(call.places, call.xs, back(verify.cotangent(y)), strict=True):
+        if op.vjps[i] is zero:
+            assert g.shape == x.shape
+            assert g.dtype == x.dtype
+            assert not g.any()
+
+
+@pytest.mark.parametrize(("op", "case"), CALLS)
+def test_check_grads_agrees(op, case):
+    call = Call(op, case)
+    ag.check_grads(call, *call.xs, order=2)
+
+
+# Which shapes the cases must hold: the ones that break rules. -----------------------------------
+
+def _given(op):
+    return [[x for x in case.inputs if isinstance(x, tuple)] for case in op.cases]
+
+
+UNARY = [op for op in DIFFERENTIABLE if not isinstance(op.vjps, ag.op.EachInput)
+         and len(op.vjps) == 1 and op.name not in ("scatter", "astype")]
+BINARY = [op for op in DIFFERENTIABLE if not isinstance(op.vjps, ag.op.EachInput)
+          and len(op.vjps) == 2 and op.name not in ("matmul", "set")]
+
+
+@pytest.mark.parametrize("op", UNARY, ids=str)
+def test_unary_cases_hold_the_breaking_shapes(op):
+    shapes = [shape for (shape, *_) in _given(op)]
+    assert any(0 in shape for shape in shapes) or op.name == "mean", "an empty array"
+    assert any(1 in shape for shape in shapes), "an axis of size 1"
+    assert any(len(shape) > 1 for shape in shapes), "several axes"
+    assert () in shapes or op.name in ("softmax", "log_softmax", "cumsum", "pad"), "shape ()"
+
+
+@pytest.mark.parametrize("op", BINARY, ids=str)
+def test_binary_cases_broadcast_both_ways(op):
+    pairs = [shapes for shapes in _given(op) if len(shapes) == 2]
+    results = [(a, b, np.broadcast_shapes(a, b)) for a, b in pairs]
+    assert any(a == () == b for a, b, _ in results)
+    assert any(a == b != () for a, b, _ in results)
+    assert any(a != y and b == y for a, b, y in results), "the first operand is broadcast"
+    assert any(b != y and a == y for a, b, y in results), "the second operand is broadcast"
+    assert any(a != y and b != y for a, b, y in results), "both are broadcast"
+    assert any(0 in y for _, _, y in results), "an empty array"
+    assert any(1 in a and a != y for a, b, y in results), "an axis of size 1 is stretched"

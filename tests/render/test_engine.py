@@ -1,0 +1,210 @@
+"""Layout, fonts and files."""
+
+import io
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import graphviz
+import numpy as np
+import pytest
+from PIL import Image
+from standins import apply, graph, leaf
+
+from autograd_core.errors import RenderError
+from autograd_core.render import engine, fonts, render, to_dot
+from autograd_core.render.engine import draw
+
+
+@pytest.fixture
+def picture():
+    x = leaf(0.5, label="x", requires_grad=True)
+    return graph(x, apply("exp", x, label="y"))
+
+
+@pytest.fixture
+def no_embedded_engine(monkeypatch):
+    def missing():
+        raise ImportError("libsomething.so.0: no such file")
+
+    monkeypatch.setattr(engine, "_embedded", missing)
+    engine._layout.cache_clear()
+    yield
+    engine._layout.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [
+        ("svg", b"<?xml"),
+        ("png", b"\x89PNG"),
+        ("pdf", b"%PDF"),
+        ("dot", b"digraph"),
+        ("gv", b"digraph"),
+        ("PNG", b"\x89PNG"),
+    ],
+)
+def test_formats(picture, tmp_path, suffix, start):
+    path = tmp_path / f"graph.{suffix}"
+    assert render(picture, path) == path
+    assert path.read_bytes().startswith(start)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_format_overrides_the_suffix(picture, tmp_path):
+    path = render(picture, str(tmp_path / "graph.data"), format="svg")
+    assert path.read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(("name", "format"), [("g.xyz", None), ("g.svg", "xyz"), ("g", "")])
+def test_unknown_formats_name_the_known_ones(picture, tmp_path, name, format):
+    with pytest.raises(RenderError, match="svg, png, pdf, dot, gv"):
+        render(picture, tmp_path / name, format=format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_without_suffix_asks_for_a_format(picture, tmp_path):
+    with pytest.raises(RenderError, match=r"which format\? .*graph' has no suffix"):
+        render(picture, tmp_path / "graph")
+    with pytest.raises(RenderError, match="unknown format 'xyz'"):
+        draw(to_dot(picture), "xyz")
+
+
+def refuse_to_draw(dot, format):
+    raise AssertionError("the layout started")
+
+
+def test_places_that_cannot_be_written_are_refused_before_the_layout(
+    picture, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(engine, "draw", refuse_to_draw)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.svg").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"the folder .*missing does not exist"):
+        render(picture, tmp_path / "missing" / "graph.svg")
+    with pytest.raises(NotADirectoryError, match="file is not a folder"):
+        render(picture, tmp_path / "file" / "graph.svg")
+    with pytest.raises(IsADirectoryError, match="it is a folder"):
+        render(picture, tmp_path / "folder.svg")
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write everywhere")
+def test_permission_is_checked_before_the_layout(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "draw", refuse_to_draw)
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match="permission denied"):
+        render(picture, tmp_path / "graph.svg")
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(picture, tmp_path, monkeypatch):
+    path = tmp_path / "graph.svg"
+    path.write_text("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda self, target: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            render(picture, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    render(picture, path)
+    assert path.read_bytes().startswith(b"<?xml")
+
+
+def test_a_link_is_followed_and_permissions_are_those_of_a_new_file(picture, tmp_path):
+    (tmp_path / "real.svg").touch()
+    reference = stat.S_IMODE((tmp_path / "real.svg").stat().st_mode)
+    (tmp_path / "link.svg").symlink_to("real.svg")
+    render(picture, tmp_path / "link.svg")
+    assert (tmp_path / "link.svg").is_symlink()
+    assert (tmp_path / "real.svg").read_bytes().startswith(b"<?xml")
+    assert stat.S_IMODE((tmp_path / "real.svg").stat().st_mode) == reference
+
+
+def test_dot_on_path_stands_in(picture, tmp_path, monkeypatch, no_embedded_engine):
+    dot = tmp_path / "dot"
+    dot.write_text('#!/bin/sh\ncat > /dev/null\nprintf "<svg>$FONTCONFIG_FILE</svg>"\n')
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("FONTCONFIG_FILE", raising=False)
+    drawn = draw(to_dot(picture), "svg")
+    assert drawn.startswith(b"<svg>")
+    assert (b"fonts.conf" in drawn) == (fonts.font_folder() is not None)
+
+
+def test_a_dot_that_fails_is_reported(picture, tmp_path, monkeypatch, no_embedded_engine):
+    dot = tmp_path / "dot"
+    dot.write_text("#!/bin/sh\ncat > /dev/null\necho 'no such plugin' >&2\nexit 1\n")
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(RenderError, match=r"failed on pdf: .*no such plugin"):
+        draw(to_dot(picture), "pdf")
+
+
+def test_no_engine_at_all_says_why_and_what_to_do(
+    picture, tmp_path, monkeypatch, no_embedded_engine
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RenderError, match=r"libsomething.*no `dot` on PATH.*Install Graphviz"):
+        render(picture, tmp_path / "graph.svg")
+    assert not list(tmp_path.iterdir())
+    assert render(picture, tmp_path / "graph.dot").exists()
+
+
+def test_the_environment_is_left_as_it_was(picture, monkeypatch, capfd):
+    monkeypatch.delenv("FONTCONFIG_FILE", raising=False)
+    engine._layout.cache_clear()
+    draw(to_dot(picture), "png")
+    assert "FONTCONFIG_FILE" not in os.environ
+    assert capfd.readouterr() == ("", "")
+
+
+def test_fonts_that_were_chosen_are_respected(monkeypatch):
+    monkeypatch.setenv("FONTCONFIG_FILE", "/somewhere/fonts.conf")
+    with fonts.bundled_fonts():
+        assert os.environ["FONTCONFIG_FILE"] == "/somewhere/fonts.conf"
+
+
+# Run apart, since a process starts fontconfig up once. Writes PNGs of two words of equal length.
+WORDS = """
+import graphviz, sys
+from autograd_core.render import fonts
+from autograd_core.render.engine import draw
+from autograd_core.render.dot import FONT
+fonts._SYSTEM_FOLDERS = ()
+for word in ("HAN", "NAH"):
+    dot = graphviz.Digraph(node_attr={"shape": "box", "width": "2", "fontname": FONT})
+    dot.node("n", label=f"<<B>{word}</B>>")
+    open(f"{sys.argv[1]}/{word}.png", "wb").write(draw(dot, "png"))
+"""
+
+
+def words_differ(folder, **environment):
+    environment = {k: v for k, v in os.environ.items() if k != "FONTCONFIG_FILE"} | environment
+    subprocess.run([sys.executable, "-c", WORDS, str(folder)], check=True, env=environment)
+    first, second = (np.asarray(Image.open(folder / f"{w}.png")) for w in ("HAN", "NAH"))
+    return first.shape != second.shape or bool((first != second).any())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have fonts")
+def test_text_can_be_read_on_a_machine_without_fonts(tmp_path):
+    nothing = tmp_path / "nothing.conf"
+    nothing.write_text("<fontconfig></fontconfig>")
+    # The comparison sees what it is meant to see: without any font, all letters are one box.
+    assert not words_differ(tmp_path, FONTCONFIG_FILE=str(nothing))
+    assert words_differ(tmp_path)
+
+
+def test_glyphs_that_no_font_has_do_no_harm():
+    x = leaf(label="😀 漢字 \U0001f9ff \U0010fffd ∇")
+    image = Image.open(io.BytesIO(draw(to_dot(graph(x)), "png")))
+    assert min(image.size) > 20
+
+
+def test_png_is_sharp_and_the_digraph_is_not_changed(picture):
+    dot = to_dot(picture)
+    before = dot.source
+    width = Image.open(io.BytesIO(draw(dot, "png"))).size[0]
+    assert dot.source == before
+    assert isinstance(dot, graphviz.Digraph)
+    assert width > 200
