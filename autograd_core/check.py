@@ -36,7 +36,7 @@ def check_grads(
     >>> ag.check_grads(np.tanh, np.array([0.1, -0.5]))
     """
     leaves, _ = flatten(args)
-    single = any(np.asarray(x).dtype.itemsize < 8 for x in leaves)
+    single = any(_value(x).dtype.itemsize < 8 for x in leaves)
     eps = eps if eps is not None else (1e-2 if single else 1e-5)
     atol = atol if atol is not None else (1e-2 if single else 1e-6)
     rtol = rtol if rtol is not None else (1e-2 if single else 1e-6)
@@ -48,11 +48,11 @@ def _check(
     eps: float, atol: float, rtol: float, rng: np.random.Generator,
 ) -> None:
     leaves, rebuild = flatten(args)
-    leaves = [np.asarray(x) for x in leaves]
+    leaves = [_value(x) for x in leaves]
     directions = [np.asarray(rng.standard_normal(x.shape), x.dtype) for x in leaves]
     outputs, back = vjp(f, *args)
     flat, structure = flatten(outputs)
-    flat = [np.asarray(y._data if isinstance(y, Node) else y) for y in flat]
+    flat = [_value(y) for y in flat]
     weights = [np.asarray(rng.standard_normal(y.shape), y.dtype) for y in flat]
 
     forward, _ = flatten(jvp(f, args, rebuild(directions))[1])
@@ -61,7 +61,7 @@ def _check(
         flatten(f(*rebuild([x + side * eps * v for x, v in zip(leaves, directions, strict=True)])))
         for side in (1, -1)
     )
-    numerical = _inner(weights, [(np.asarray(a) - np.asarray(b)) / (2 * eps)
+    numerical = _inner(weights, [(_value(a) - _value(b)) / (2 * eps)
                                  for a, b in zip(plus[0], minus[0], strict=True)])
     for name, analytical in (
         ("vjp", _inner(backward, directions)),
@@ -80,6 +80,11 @@ def _check(
         _check(derivative, args, order, level + 1, eps, atol, rtol, rng)
 
 
+def _value(x: Any) -> Any:
+    """The value, also of a Tensor: differences of a function that closes over Tensors."""
+    return np.asarray(x._data if isinstance(x, Node) else x)
+
+
 def _inner(a: list[Any], b: list[Any]) -> float:
-    return float(sum(np.sum(np.asarray(x, float) * np.asarray(y, float))
+    return float(sum(np.sum(_value(x) * _value(y), dtype=float)
                      for x, y in zip(a, b, strict=True)))

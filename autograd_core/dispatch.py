@@ -8,13 +8,14 @@ own implementation, which would build object arrays or lose the graph.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .errors import MissingRuleError, MutationError, caller
 from .node import Node
-from .op import FUNCTIONS, METADATA, REFUSED, UFUNC_METHODS, UFUNCS
+from .op import FUNCTIONS, METADATA, NO_RULE, REFUSED, UFUNC_METHODS, UFUNCS, Op
 from .ops import reductions
 from .ops.shaping import astype
 
@@ -29,6 +30,9 @@ UFUNC_METHODS.update(
         (np.add, "accumulate"): reductions.cumsum,
     }
 )
+_NO_ATTRS: Mapping[str, Any] = {}
+#: Operands that need no further look.
+_ORDINARY = (Node, np.ndarray, int, float, np.generic)
 _REDUCING = (np.maximum, np.minimum)  # their reductions take no dtype
 #: Functions that make an array from nothing but are told whose kind with ``like=``.
 _LIKE = (np.eye, np.arange, np.zeros, np.ones, np.empty, np.full, np.identity, np.tri)
@@ -51,8 +55,14 @@ def is_foreign(x: Any) -> bool:
 def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """``Tensor.__array_ufunc__``."""
     for x in inputs:
-        if is_foreign(x):
+        if not isinstance(x, _ORDINARY) and is_foreign(x):
             return NotImplemented
+    if method == "__call__" and not options:
+        implementation = UFUNCS.get(ufunc)
+        if type(implementation) is Op:
+            return self.record(implementation, inputs, _NO_ATTRS)  # type: ignore[attr-defined]
+        if implementation is not None:
+            return implementation(*inputs)
     out = options.pop("out", None)
     if out is not None and any(x is not None for x in out):
         raise MutationError(
@@ -80,7 +90,7 @@ def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **option
                     del options["dtype"]
             return implementation(x, *rest, **options)
     name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-    raise _missing(name)
+    raise _refusal(ufunc, name)
 
 
 def _call_ufunc(
@@ -114,12 +124,7 @@ def array_function(
         return function(*args, **{name: _values(x) for name, x in kwargs.items()})
     if function in _LIKE:
         return function(*args, **kwargs, like=self._data)
-    name = f"{function.__module__}.{function.__name__}"
-    reason = REFUSED.get(function)
-    if reason is None:
-        raise _missing(name)
-    error = MutationError if "writes" in reason else MissingRuleError
-    raise error(f"{name} cannot take a Tensor: {reason} (at {caller()})")
+    raise _refusal(function, f"{function.__module__}.{function.__name__}")
 
 
 def _values(x: Any) -> Any:
@@ -129,9 +134,8 @@ def _values(x: Any) -> Any:
     return type(x)(_values(item) for item in x) if type(x) in (list, tuple) else x
 
 
-def _missing(name: str) -> MissingRuleError:
-    return MissingRuleError(
-        f"{name} has no derivative rule here (called at {caller()}). Compose it of functions that "
-        "have one, add a rule with `f = ag.primitive(f); f.defvjp(lambda g, y, x: ...)`, or, if "
-        "no gradient should flow, pass `t.detach().numpy()`"
-    )
+def _refusal(function: Any, name: str) -> TypeError | MissingRuleError:
+    """The error for a function in no table but that of refusals, or in none at all."""
+    reason = REFUSED.get(function, NO_RULE)
+    error = MutationError if "writes" in reason else MissingRuleError
+    return error(f"{name} cannot take a Tensor: {reason} (at {caller()})")

@@ -65,7 +65,10 @@ _INSIDE = (dirname(__file__), dirname(np.__file__))
 
 
 def caller() -> str:
-    """The nearest place outside this package and NumPy, as ``train.py:17``; built only when raising."""
+    """The nearest place outside this package and NumPy, as ``train.py:17``.
+
+    Built only when raising.
+    """
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -86,14 +89,21 @@ def describe(value: Any) -> str:
 
 def explain(
     name: str, inputs: Sequence[Any], attrs: Mapping[str, Any], cause: Exception
-) -> ShapeError | TypeError:
-    """The error to raise in place of NumPy's ``cause`` from ``name(*inputs, **attrs)``."""
+) -> Exception:
+    """The error to raise in place of NumPy's ``cause`` from ``name(*inputs, **attrs)``.
+
+    It is of a kind that a handler written for NumPy's own error catches.
+    """
     call = ", ".join([describe(x) for x in inputs] + [f"{k}={v!r}" for k, v in attrs.items()])
-    message = f"{name}({call}): {_reason(name, inputs) or cause} (at {caller()})"
-    return TypeError(message) if isinstance(cause, TypeError) else ShapeError(message)
+    reason = _reason(name, inputs, str(cause)) or cause
+    message = f"{name}({call}): {reason} (at {caller()})"
+    for kind in (np.exceptions.AxisError, IndexError, TypeError):
+        if isinstance(cause, kind):
+            return kind(message)
+    return ShapeError(message)
 
 
-def _reason(name: str, inputs: Sequence[Any]) -> str | None:
+def _reason(name: str, inputs: Sequence[Any], cause: str) -> str | None:
     """What is wrong with the shapes, and the likely fix, where we can tell better than NumPy."""
     if len(inputs) != 2:
         return None
@@ -110,6 +120,8 @@ def _reason(name: str, inputs: Sequence[Any]) -> str | None:
                 return f"{reason}; did you mean `x.T @ w`?"
             return reason
         return None
+    if "operands could not be broadcast together" not in cause:
+        return None  # not an element-wise operation
     for axis, (m, n) in enumerate(zip(reversed(a), reversed(b), strict=False), start=1):
         if m != n and 1 not in (m, n):
             return (

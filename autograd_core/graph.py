@@ -14,7 +14,7 @@ import numpy as np
 from .backprop import pull, reach
 from .errors import GradientError, ShapeError, caller, explain
 from .node import Array, Node, tick, topological
-from .tensor import Tensor
+from .tensor import Tensor, as_data
 
 __all__ = ["Graph"]
 
@@ -33,18 +33,22 @@ class Graph:
     %2 = add(%1, 1.0) : f64[]
     return %2
     >>> graph.fprop({x: 4.0})
-    17.0
+    np.float64(17.0)
     """
 
     def __init__(self, outputs: Tensor | Sequence[Tensor]) -> None:
-        chosen = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+        several = isinstance(outputs, list | tuple)
+        chosen = tuple(outputs) if several else (outputs,)
         for output in chosen:
             if not isinstance(output, Node):
-                raise TypeError(f"Graph: outputs are Tensors, got {type(output).__name__}")
+                raise TypeError(
+                    "Graph: outputs are a Tensor or a sequence of Tensors, got "
+                    f"{type(output).__name__}"
+                )
         if not chosen:
             raise ValueError("Graph: needs at least one output")
-        self._single = isinstance(outputs, Node)
-        self.outputs: tuple[Tensor, ...] = chosen  # type: ignore[assignment]
+        self._single = not several
+        self.outputs: tuple[Tensor, ...] = chosen
         self.nodes: list[Tensor] = topological(chosen)  # type: ignore[assignment]
         self.inputs: list[Tensor] = [node for node in self.nodes if node.op is None]
 
@@ -56,10 +60,14 @@ class Graph:
         of the output, or a tuple for several. If an operation fails, no node has changed.
         """
         values: dict[Node, Array] = {}
+        leaves = set(self.inputs) if feed else set()
         for leaf, value in (feed or {}).items():
-            if not isinstance(leaf, Node) or leaf.op is not None:
-                raise TypeError("fprop: the keys of `feed` are leaves of the graph")
-            values[leaf] = np.asarray(value, leaf._data.dtype)[()]
+            if leaf not in leaves:
+                raise TypeError(
+                    f"fprop: the keys of `feed` are leaves of this graph, got {leaf!r} "
+                    f"(at {caller()})"
+                )
+            values[leaf] = _fed(leaf, value)
         for node in self.nodes:
             if node in values:
                 continue
@@ -70,8 +78,8 @@ class Graph:
             raw = [values[x] if isinstance(x, Node) else x for x in node.inputs]
             try:
                 values[node] = op.forward(*raw, **node.attrs)
-            except (ValueError, TypeError) as cause:
-                raise explain(f"fprop: {op.name}", raw, node.attrs, cause) from cause
+            except (ValueError, TypeError, IndexError) as cause:
+                raise explain(op.name, raw, node.attrs, cause) from cause
         for leaf in feed or {}:
             leaf.data = values[leaf]
         for node in self.nodes:
@@ -81,7 +89,7 @@ class Graph:
             else:
                 node._data = values[node]
                 node._born = tick()
-        results = tuple(values[output] for output in self.outputs)
+        results = tuple(output.data for output in self.outputs)
         return results[0] if self._single else results
 
     def bprop(self, grad: Any = None) -> None:
@@ -128,12 +136,8 @@ class Graph:
                 names[node] = f"%{label}"
                 taken.add(label)
             else:
-                if node.op is not None or label is None:
-                    count += 1
-                while str(count) in taken:
-                    count += 1
+                count += 1
                 names[node] = f"%{count}"
-                taken.add(str(count))
             lines.append(f"{names[node]} = {_definition(node, names)} : {type_of(node._data)}"
                          + ("  requires gradient" if node.op is None and node._requires else ""))
         lines.append("return " + ", ".join(names[output] for output in self.outputs))
@@ -142,6 +146,17 @@ class Graph:
     def __repr__(self) -> str:
         leaves = len(self.inputs)
         return f"Graph({len(self.nodes) - leaves} operations on {leaves} leaves)"
+
+
+def _fed(leaf: Tensor, value: Any) -> Array:
+    """A copy of ``value`` in the leaf's dtype; never a float cut down to an integer."""
+    given = as_data(value)
+    if not np.can_cast(given.dtype, leaf.dtype, "same_kind"):
+        raise TypeError(
+            f"fprop: a value of dtype {given.dtype} for {leaf!r} of dtype {leaf.dtype} "
+            f"(at {caller()})"
+        )
+    return given.astype(leaf.dtype, copy=False)
 
 
 def _definition(node: Node, names: Mapping[Node, str]) -> str:

@@ -57,6 +57,11 @@ class Node:
     _requires: bool
     #: When the value was computed or assigned, on the engine's clock.
     _born: int
+    #: The accumulated gradient, a name, and whether to keep a computed node's gradient: these
+    #: three are unset until somebody sets them, which spares every new node three stores.
+    _grad: Array | None
+    _label: str | None
+    _retain: bool
     #: For a leaf whose array a user may be holding: a copy of what the graph last saw.
     _lent: Array | None
 

@@ -63,13 +63,12 @@ class Op:
     """One primitive.
 
     ``vjps`` is ``None`` for an op that has no derivative to speak of (a comparison, an index):
-    its result never requires a gradient. An entry of ``vjps`` is ``None`` where the rule for
-    that input is missing, which is an error only once somebody asks for it.
+    its result never requires a gradient.
     """
 
     name: str
     forward: Callable[..., Array]
-    vjps: Sequence[Rule | None] | None
+    vjps: Sequence[Rule] | None
     formula: str
     domain: tuple[Interval, ...] = (REAL,)
     cases: tuple[Case, ...] = ()
@@ -102,8 +101,14 @@ UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 #: NumPy functions that only ask about shape or dtype: evaluated on the values, not recorded.
 METADATA: set[Callable[..., Any]] = set()
-#: NumPy functions that cannot work on Tensors, and why.
+#: NumPy functions and ufuncs that cannot work on Tensors, and why.
 REFUSED: dict[Callable[..., Any], str] = {}
+#: The reason for those that could, and for functions that this version does not know.
+NO_RULE = (
+    "it has no derivative rule here; compose it of functions that have one, add a rule with "
+    "`f = ag.primitive(f); f.defvjp(lambda g, y, x: ...)`, or, if no gradient should flow, pass "
+    "`t.detach().numpy()`"
+)
 
 
 def zero(g: Array, y: Array, *inputs: Array, **attrs: Any) -> None:
@@ -113,7 +118,7 @@ def zero(g: Array, y: Array, *inputs: Array, **attrs: Any) -> None:
 def define(
     name: str,
     forward: Callable[..., Array],
-    vjps: Sequence[Rule | None] | None,
+    vjps: Sequence[Rule] | None,
     formula: str,
     *,
     domain: tuple[Interval, ...] = (REAL,),
@@ -132,15 +137,20 @@ def define(
     return op
 
 
-def implements(*functions: Callable[..., Any]) -> Callable[[Function], Function]:
+def implements(*functions: Callable[..., Any] | str) -> Callable[[Function], Function]:
     """Enter a function as what these NumPy functions do when called on Tensors.
 
-    It has NumPy's own signature, so that arguments need no normalising: a plain ``def`` binds
-    them far faster than ``inspect.Signature.bind`` would.
+    One that NumPy 2.0 lacks is given by its name in ``np``. The implementation has NumPy's own
+    signature, so that arguments need no normalising: a plain ``def`` binds them far faster than
+    ``inspect.Signature.bind`` would.
     """
 
     def enter(implementation: Function) -> Function:
         for function in functions:
+            if isinstance(function, str):
+                if not hasattr(np, function):
+                    continue
+                function = getattr(np, function)
             if isinstance(function, np.ufunc):
                 UFUNCS[function] = implementation
             else:
@@ -158,7 +168,7 @@ def lift(x: Any) -> Array:
 def refuse_options(function: str, **options: Any) -> None:
     """Raise for an option of a NumPy function that has no meaning or no rule here."""
     for option, value in options.items():
-        if value is None or value is np._NoValue:  # type: ignore[attr-defined]
+        if value is None or value is np._NoValue:
             continue
         if option == "out":
             raise TypeError(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from .node import Node
+import numpy as np
+
+from .errors import GradientError, MissingRuleError, caller
+from .node import Array, Node
 from .op import Op, Rule
-from .tensor import record
+from .tensor import constant, record
 
 __all__ = ["Primitive", "primitive"]
 
@@ -23,7 +27,24 @@ class Primitive:
 
     def _make(self, rules: tuple[Rule | None, ...]) -> Op:
         name = getattr(self._forward, "__name__", "primitive")
-        return Op(name, self._forward, _Padded(rules), f"{name}(...)")
+        return Op(name, self._compute, _Rules(name, rules), f"{name}(...)")
+
+    def _compute(self, *arrays: Array, **attrs: Any) -> Array:
+        """The function on plain arrays, its result as the graph can hold it."""
+        y = self._forward(*arrays, **attrs)
+        if isinstance(y, Node):
+            raise TypeError(
+                "the function of a primitive computes with plain arrays but returned a Tensor; "
+                "pass every Tensor it uses as a positional argument"
+            )
+        if isinstance(y, int | float | complex):
+            return np.asarray(y)[()]
+        if not hasattr(y, "dtype"):
+            raise TypeError(
+                f"a primitive returns one array, got {type(y).__name__}; join several with "
+                "np.stack or np.concatenate, or make a primitive of each"
+            )
+        return y
 
     def defvjp(self, *rules: Rule | None) -> Primitive:
         """Give one rule per argument, ``rule(g, y, *xs, **attrs)`` -> the cotangent of it.
@@ -37,18 +58,47 @@ class Primitive:
         return f"<primitive {self._op.name}>"
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
+        for name, value in attrs.items():
+            if isinstance(value, Node):
+                raise GradientError(
+                    f"{self._op.name}: the keyword argument {name} is a Tensor (at {caller()}); "
+                    "keyword arguments of a primitive are static: pass it by position"
+                )
+            if isinstance(value, np.ndarray):
+                attrs[name] = constant(value)
         if any(isinstance(x, Node) for x in args):
             return record(self._op, args, attrs)
         return self._forward(*args, **attrs)
 
 
-class _Padded(tuple[Any, ...]):
-    """Rules by position; an argument beyond them has none."""
+class _Rules(Sequence[Rule]):
+    """Rules by position; in place of a missing one, a rule that raises when it is needed."""
 
-    __slots__ = ()
+    def __init__(self, name: str, rules: tuple[Rule | None, ...]) -> None:
+        self._name = name
+        self._rules = rules
 
-    def __getitem__(self, i: Any) -> Any:
-        return super().__getitem__(i) if not isinstance(i, int) or i < len(self) else None
+    def __getitem__(self, position: Any) -> Any:
+        rule = self._rules[position] if position < len(self._rules) else None
+        if rule is None:
+            return partial(_missing, self._name, position)
+        return partial(_own, rule)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+
+def _own(rule: Rule, *args: Any, **attrs: Any) -> Any:
+    """A rule's result as an array that nothing else holds: it may return what it was given."""
+    term = rule(*args, **attrs)
+    return term.copy() if isinstance(term, np.ndarray) else term
+
+
+def _missing(name: str, position: int, *args: Any, **attrs: Any) -> None:
+    raise MissingRuleError(
+        f"{name}: no derivative rule for argument {position} (backward at {caller()}); give one "
+        f"with `{name}.defvjp(...)`, or cut the path with `ag.stop_gradient`"
+    )
 
 
 def primitive(f: Callable[..., Any]) -> Primitive:

@@ -6,7 +6,7 @@ Operators and NumPy functions on Tensors compute at once and record the node tha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import dispatch
-from .backprop import fit, pull, reach
+from .backprop import Route, fit, pull, reach
 from .errors import (
     ConversionError,
     GradientError,
@@ -95,36 +95,33 @@ def is_recording() -> bool:
 def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
     """Compute ``op`` on ``inputs`` and return the node; at least one input is a node."""
     requires = False
-    kept: list[Any] = []
+    kept = tuple(inputs)
     raw: list[Any] = []
-    for x in inputs:
+    for x in kept:
         if isinstance(x, Node):
             if x._lent is not None:
                 x.settle()
             if x._requires:
                 requires = True
             raw.append(x._data)
-        else:
-            if type(x) not in _NUMBERS:
-                x = constant(x, op)
+        elif type(x) in _NUMBERS:
             raw.append(x)
-        kept.append(x)
+        else:
+            x = constant(x, op)
+            kept = (*kept[: len(raw)], x, *kept[len(raw) + 1 :])
+            raw.append(x)
     try:
-        data = op.forward(*raw, **attrs)
-    except (ValueError, TypeError) as cause:
+        data = op.forward(*raw, **attrs) if attrs else op.forward(*raw)
+    except (ValueError, TypeError, IndexError) as cause:
         raise explain(op.name, raw, attrs, cause) from cause
-    return _node(op, tuple(kept), attrs, data, requires and op.vjps is not None)
-
-
-def _node(
-    op: Op | None, inputs: tuple[Any, ...], attrs: Mapping[str, Any], data: Array, requires: bool
-) -> Tensor:
     node: Tensor = _new(Tensor)
     node._data = data
     if _suspensions and not _enabled.get():
-        node.op, node.inputs, node.attrs, node._requires = None, (), _NO_ATTRS, False
-    else:
-        node.op, node.inputs, node.attrs, node._requires = op, inputs, attrs, requires
+        op, kept, attrs, requires = None, (), _NO_ATTRS, False  # type: ignore[assignment]
+    node.op = op
+    node.inputs = kept
+    node.attrs = attrs
+    node._requires = requires and op.vjps is not None
     node._lent = None
     node._born = tick()
     return node
@@ -145,12 +142,13 @@ def leaf(data: Array, requires: bool, label: str | None = None) -> Tensor:
 def constant(x: Any, op: Op | None = None) -> Array:
     """An operand that is no node, as the graph keeps it: the caller cannot change it later."""
     if isinstance(x, np.ndarray):
-        if x.dtype == object:
+        if x.dtype.hasobject:
             raise TypeError(
                 f"{op}: an array of dtype object (at {caller()}); "
                 "build arrays of Tensors with `ag.array([...])` or `np.stack([...])`"
             )
-        if not x.flags.writeable and x.flags.owndata:
+        flags = x.flags
+        if not flags.writeable and flags.owndata:
             return x
         x = x.copy()
         x.flags.writeable = False
@@ -206,6 +204,7 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     op = OPS[name]
     forward = op.forward
     differentiable = op.vjps is not None
+    ndarray = np.ndarray
 
     def method(self: Tensor, other: Any) -> Any:
         if isinstance(other, Node):
@@ -216,6 +215,9 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         elif type(other) in _NUMBERS:
             operand = other
             requires = differentiable and self._requires
+        elif type(other) is ndarray:
+            operand = other = constant(other, op)
+            requires = differentiable and self._requires
         elif dispatch.is_foreign(other):
             return NotImplemented
         else:
@@ -224,7 +226,7 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
             self.settle()
         try:
             data = forward(self._data, operand)
-        except (ValueError, TypeError) as cause:
+        except (ValueError, TypeError, IndexError) as cause:
             raise explain(name, (self._data, operand), _NO_ATTRS, cause) from cause
         if _suspensions and not _enabled.get():
             return leaf(data, False)
@@ -321,6 +323,8 @@ class Tensor(Node):
         """
         value = self._data
         if type(value) is np.ndarray:
+            if not value.ndim:
+                return value[()]
             if self.op is not None:
                 value.flags.writeable = False
             elif self._lent is None:
@@ -344,16 +348,22 @@ class Tensor(Node):
         """
         if isinstance(value, Node):
             value = value._data
-        if np.shape(value) != self.shape:
-            raise ShapeError(
-                f"assign: a value of shape {np.shape(value)} for {self._name()} of shape "
-                f"{self.shape} (at {caller()})"
-            )
-        if isinstance(value, np.ndarray) and value.dtype == self._data.dtype:
-            value.flags.writeable = False
+        old = self._data
+        if self.op is None and type(value) is type(old) and (
+            value.dtype == old.dtype and value.shape == old.shape
+        ):
+            if type(value) is np.ndarray:
+                value.flags.writeable = False
+            self._data = value
+            self._lent = None
+            self._born = tick()
         else:
-            value = as_data(value, self._data.dtype)
-        self._replace(value)
+            if np.shape(value) != old.shape:
+                raise ShapeError(
+                    f"assign: a value of shape {np.shape(value)} for {self._name()} of shape "
+                    f"{old.shape} (at {caller()})"
+                )
+            self._replace(as_data(value, old.dtype))
 
     def _replace(self, value: Array) -> None:
         if self.op is not None:
@@ -440,8 +450,12 @@ class Tensor(Node):
         return f"Tensor {self.label!r}" if self.label else "a Tensor"
 
     def __repr__(self) -> str:
-        value = np.array2string(np.asarray(self._data), separator=", ", prefix="tensor(")
-        parts = [value]
+        value = self._data
+        parts = [
+            np.array2string(np.asarray(value), separator=", ", prefix="tensor(")
+            if isinstance(value, np.ndarray | np.generic)
+            else repr(value)
+        ]
         if self.dtype not in (np.float64, np.int64, np.bool_):
             parts.append(f"dtype={self.dtype}")
         if self.op is not None:
@@ -472,10 +486,13 @@ class Tensor(Node):
             )
         seed = self._seed(grad, create_graph)
         route = reach((self,))
-        keep = {node for node in route.nodes if node.op is not None and hasattr(node, "_retain")}
+        keep = _retained(route) if _any_retained else frozenset()
         if create_graph:
             with recording():
                 found = pull({self: seed}, route, recorded=True, keep=keep)
+            for node, g in found.items():
+                if not isinstance(g, Node):  # a structural zero
+                    found[node] = leaf(g, False)
         else:
             found = pull({self: seed}, route, keep=keep)
         for node, g in found.items():
@@ -484,14 +501,17 @@ class Tensor(Node):
 
     def _seed(self, grad: Any, create_graph: bool) -> Array:
         """The cotangent to start from, checked and cast."""
+        value = self._data
         if grad is None:
-            if self._data.size != 1 or self._data.ndim:
+            if value.shape:
                 raise GradientError(
                     f"backward: the output has shape {self.shape}, so there is no single gradient "
                     f"(at {caller()}); reduce it first, as in `y.sum().backward()`, or pass the "
                     f"cotangent: `y.backward(np.ones({self.shape}))`"
                 )
-            seed: Array = np.ones_like(self._data)
+            if isinstance(value, np.generic) and not create_graph:
+                return type(value)(1)
+            seed: Array = np.ones_like(value)
         elif isinstance(grad, Node):
             if grad._data.shape != self.shape:
                 self._reject_seed(grad._data)
@@ -500,7 +520,7 @@ class Tensor(Node):
             seed = np.array(grad) if isinstance(self._data, np.ndarray | np.generic) else grad
             if seed.shape != self.shape:
                 self._reject_seed(seed)
-            seed = fit(seed, self._data, "backward", 0)
+            seed = fit(seed, self._data, "backward")
         if isinstance(seed, np.ndarray) and seed.ndim == 0:
             seed = seed[()]
         return leaf(seed, False) if create_graph else seed
@@ -519,7 +539,8 @@ class Tensor(Node):
         """Let ``backward`` also store the gradient of this computed Tensor."""
         if not self._requires:
             raise GradientError(f"retain_grad: {self._name()} does not require a gradient")
-        self._retain = True
+        global _any_retained
+        _any_retained = self._retain = True
 
     # Leaving the graph.
 
@@ -529,12 +550,7 @@ class Tensor(Node):
         Shares memory, read-only. :func:`stop_gradient` keeps the history instead, so that a
         replay of the graph recomputes it.
         """
-        value = self._data
-        if type(value) is np.ndarray:
-            if self._lent is not None:
-                value = value.copy()
-            value.flags.writeable = False
-        return leaf(value, False)
+        return leaf(self._shared(), False)
 
     def numpy(self, *, force: bool = False) -> Array:
         """The value as a read-only ndarray, without a copy.
@@ -543,7 +559,18 @@ class Tensor(Node):
         """
         if self._requires and not force:
             self._refuse_conversion("t.numpy()", "t.detach().numpy()")
-        return self.detach()._data
+        return self._shared()
+
+    def _shared(self) -> Array:
+        """The value as an array that nobody can write into any more."""
+        value = self._data
+        if type(value) is np.ndarray:
+            if not value.ndim:
+                return value[()]
+            if self._lent is not None:
+                value = value.copy()
+            value.flags.writeable = False
+        return value
 
     def item(self) -> Any:
         """The single element as a Python number."""
@@ -686,11 +713,15 @@ class Tensor(Node):
     sigmoid = _unary("sigmoid")
 
     def sum(self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Any = False,
-            initial: Any = np._NoValue, where: Any = np._NoValue) -> Any:  # type: ignore[attr-defined]
+            initial: Any = np._NoValue, where: Any = np._NoValue) -> Any:
+        if dtype is None and out is None and initial is where is np._NoValue:
+            return record(reductions.sum_, (self,), {"axis": axis, "keepdims": keepdims})
         return reductions.sum(self, axis, dtype, out, keepdims, initial, where)
 
     def mean(self, axis: Any = None, dtype: Any = None, out: None = None,
              keepdims: Any = False) -> Any:
+        if dtype is None and out is None:
+            return record(reductions.mean_, (self,), {"axis": axis, "keepdims": keepdims})
         return reductions.mean(self, axis, dtype, out, keepdims)
 
     def var(self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0,
@@ -793,6 +824,15 @@ class At:
     def add(self, value: Any) -> Any:
         """A new Tensor with ``value`` added at the index; repeated indices add up."""
         return indexing.at_add(self._tensor, self._index, value)
+
+
+# Whether retain_grad was ever called: until then, no walk need look for it.
+_any_retained = False
+
+
+def _retained(route: Route) -> Set[Node]:
+    return {node for node in route.nodes.values()
+            if node.op is not None and getattr(node, "_retain", False)}
 
 
 # Making Tensors. --------------------------------------------------------------------------------

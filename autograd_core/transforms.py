@@ -10,15 +10,15 @@ function only closes over the outer argument.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backprop import fit, pull, reach
-from .containers import flatten
+from .backprop import Route, fit, pull, reach
+from .containers import aligned, flatten
 from .errors import GradientError, ShapeError, caller
 from .node import Array, Node
 from .ops.flow import identity
@@ -34,83 +34,126 @@ Function = Callable[..., Any]
 _depth: ContextVar[int] = ContextVar("autograd_core.depth", default=0)
 
 
+class _Scope(NamedTuple):
+    """Where a transform was called."""
+
+    #: An enclosing transform is recording, so that it can differentiate the result.
+    enclosed: bool
+    #: Inside `no_grad`: nobody may.
+    muted: bool
+
+
 @contextmanager
-def _tracing() -> Iterator[bool]:
-    """Run a function for a transform; yields whether an enclosing transform is recording."""
-    enclosed = _depth.get() > 0 and is_recording()
+def _tracing() -> Iterator[_Scope]:
+    """Run a function for a transform."""
+    muted = not is_recording()
+    scope = _Scope(_depth.get() > 0 and not muted, muted)
     token = _depth.set(_depth.get() + 1)
     try:
         with recording():
-            yield enclosed
+            yield scope
     finally:
         _depth.reset(token)
 
 
-def _alias(x: Any, what: str) -> Tensor:
+def _alias(x: Any, what: str, copy: bool) -> Tensor:
     """A fresh node standing for an argument, so that nested transforms cannot be confused."""
     if isinstance(x, Node):
         check_differentiable(x._data, what)
-        node = record(identity, (x,), {})
-        node._requires = True
-        return node
-    data = x if isinstance(x, np.ndarray) else as_data(x)
-    if data.ndim == 0:
-        data = data[()] if isinstance(data, np.ndarray) else data
+        return record(identity, (x,), {})
+    data = x if isinstance(x, np.ndarray) and x.ndim and not copy else as_data(x)
     check_differentiable(data, what)
-    return leaf(data, True)
+    return leaf(data, False)
 
 
 class _Run:
-    """One run of a function on aliases of some of its arguments."""
+    """One run of a function on aliases of some of its arguments.
+
+    ``lasting``: whether the graph outlives the call, so that it needs copies of the arguments.
+    """
 
     def __init__(
         self, name: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any],
-        argnums: Sequence[int],
+        argnums: Sequence[int], scope: _Scope, lasting: bool = False,
     ) -> None:
-        self.name = name
-        chosen = []
-        for i in argnums:
-            if not -len(args) <= i < len(args):
-                raise TypeError(
-                    f"{name}: argnums={i} but the function was called with {len(args)} positional "
-                    f"arguments (at {caller()}); arguments to differentiate are passed by position"
-                )
-            chosen.append(args[i])
+        self.scope = scope
+        chosen = [args[i] for i in argnums]
         leaves, self.rebuild = flatten(tuple(chosen))
         if not leaves:
             raise TypeError(f"{name}: nothing to differentiate by: {tuple(chosen)!r}")
         self.aliases = [
-            _alias(x, f"{name}: an argument" if len(leaves) > 1 else f"{name}: the argument")
+            _alias(x, f"{name}: an argument" if len(leaves) > 1 else f"{name}: the argument",
+                   lasting or scope.enclosed)
             for x in leaves
         ]
+        self._own = [x._requires for x in self.aliases]
         full = list(args)
         for i, value in zip(argnums, self.rebuild(self.aliases), strict=True):
             full[i] = value
-        self.out = f(*full, **kwargs)
+        with self.awake():
+            self.out = f(*full, **kwargs)
         # Whether an argument, or another Tensor that the function reaches, belongs to a graph
         # that somebody may walk: results are then recorded.
-        self.traced = any(isinstance(x, Node) and x._requires for x in leaves)
+        self.traced = any(self._own)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let the aliases require gradients: only to this run, and only while it needs them.
+
+        To every other walk that comes by, one is what it stands for: a constant, or the argument.
+        """
+        for x in self.aliases:
+            x._requires = True
+        try:
+            yield
+        finally:
+            for x, requires in zip(self.aliases, self._own, strict=True):
+                x._requires = requires
+
+    def look(self, outputs: Iterable[Any]) -> Route:
+        """The route back to the aliases, noticing whether it passes by other people's leaves."""
+        with self.awake():
+            route = reach((y for y in outputs if isinstance(y, Node)), self.aliases)
+        self.traced = self.traced or route.outside
+        return route
+
+    @property
+    def recorded(self) -> bool:
+        """Whether results are Tensors that can be differentiated further."""
+        return not self.scope.muted and (self.scope.enclosed or self.traced)
 
     def pull(
-        self, seeds: Sequence[tuple[Any, Array]], enclosed: bool, always: bool = False
+        self, seeds: Sequence[tuple[Any, Array]], recorded: bool = False
     ) -> tuple[list[Array], bool]:
         """Cotangents of the aliases, and whether they were recorded."""
-        outputs = {y: g for y, g in seeds if isinstance(y, Node)}
+        outputs: dict[Node, Array] = {y: g for y, g in seeds if isinstance(y, Node)}
         if len(outputs) < len(seeds):  # one node returned twice, or plain values among them
             outputs = {}
             for y, g in seeds:
                 if isinstance(y, Node):
                     outputs[y] = outputs[y] + g if y in outputs else g
-        route = reach(outputs, self.aliases)
-        self.traced = self.traced or route.outside
-        recorded = always or enclosed or self.traced
-        if recorded:
-            outputs = {y: g if isinstance(g, Node) else leaf(g, False)
-                       for y, g in outputs.items()}
-        found = pull(outputs, route, recorded=recorded)
+        route = self.look(outputs)
+        recorded = recorded or self.recorded
+        found = pull(_seeds(outputs, recorded), route, recorded=recorded)
+        if self.recorded:
+            for x in self.aliases:  # the graph of the result holds on to the user's arrays
+                if x.op is None and x._lent is None and isinstance(x._data, np.ndarray):
+                    x._lent = x._data.copy()
+        else:
+            for node, g in found.items():
+                if node.op is not None:
+                    found[node] = _copy(g)  # what an inner node waits for may be another's too
         return [
-            found[x] if x in found else np.zeros_like(x._data)[()] for x in self.aliases
+            _as_scalar(found[x]) if x in found else np.zeros_like(x._data)[()]
+            for x in self.aliases
         ], recorded
+
+
+def _seeds(cotangents: dict[Node, Array], recorded: bool) -> dict[Node, Array]:
+    """Cotangents as a walk takes them: nodes for a recorded one, arrays otherwise."""
+    if not recorded:
+        return {y: _plain(g) for y, g in cotangents.items()}
+    return {y: g if isinstance(g, Node) else leaf(g, False) for y, g in cotangents.items()}
 
 
 def _one(y: Array) -> Array:
@@ -123,6 +166,10 @@ def _scalar(y: Any, name: str) -> Any:
         raise GradientError(
             f"{name}: the function must return a scalar, got {type(y).__name__} (at {caller()})"
             + ("; did it forget its `return`?" if y is None else "")
+        )
+    if not isinstance(y, Node) and np.asarray(y).dtype.kind not in "biufc":
+        raise GradientError(
+            f"{name}: the function must return a scalar, got {type(y).__name__} (at {caller()})"
         )
     if np.shape(y) != ():
         raise GradientError(
@@ -139,8 +186,34 @@ def _plain(x: Any) -> Any:
     return x._data if isinstance(x, Node) else x
 
 
-def _positions(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+def _copy(x: Any) -> Any:
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+def _as_scalar(x: Any) -> Any:
+    """``x`` with an ndarray of shape () as the scalar in it."""
+    return x[()] if isinstance(x, np.ndarray) and not x.ndim else x
+
+
+def _is_single(argnums: Any) -> bool:
+    return isinstance(argnums, int | np.integer)
+
+
+def _positions(argnums: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
+    """``argnums`` for a call with ``n`` positional arguments, counted from the front."""
+    given: Any = (argnums,) if _is_single(argnums) else argnums
+    if not isinstance(given, list | tuple) or not all(map(_is_single, given)):
+        raise TypeError(f"{name}: argnums is an integer or a tuple of integers, got {argnums!r}")
+    for i in given:
+        if not -n <= i < n:
+            raise TypeError(
+                f"{name}: argnums={i} but the function was called with {n} positional "
+                f"arguments (at {caller()}); arguments to differentiate are passed by position"
+            )
+    positions = tuple(int(i) % n for i in given)
+    if len(set(positions)) < len(positions):
+        raise TypeError(f"{name}: argnums={argnums} names an argument twice (at {caller()})")
+    return positions
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -183,14 +256,14 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 def _gradient(f: Function, argnums: int | Sequence[int], name: str) -> Function:
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with _tracing() as enclosed:
-            run = _Run(name, f, args, kwargs, _positions(argnums))
+        with _tracing() as scope:
+            run = _Run(name, f, args, kwargs, _positions(argnums, len(args), name), scope)
             y = _scalar(run.out, name)
             seeds = [(y, _one(y))] if isinstance(y, Node) else []
-            cotangents, recorded = run.pull(seeds, enclosed)
+            cotangents, recorded = run.pull(seeds)
         gradients = run.rebuild(cotangents)
         value = y if recorded else _plain(y)
-        return value, gradients[0] if isinstance(argnums, int) else gradients
+        return value, gradients[0] if _is_single(argnums) else gradients
 
     return wrapped
 
@@ -223,36 +296,35 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> back(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    with _tracing() as enclosed:
-        run = _Run("vjp", f, args, {}, range(len(args)))
+    with _tracing() as scope:
+        run = _Run("vjp", f, args, {}, range(len(args)), scope, lasting=True)
     outputs, structure = flatten(run.out)
+    run.look(outputs)
 
     def back(cotangent: Any) -> Any:
-        given, _ = flatten(cotangent)
-        if len(given) != len(outputs):
-            raise ShapeError(
-                f"vjp: a cotangent with {len(given)} parts for an output with {len(outputs)} "
-                f"(at {caller()})"
-            )
+        given = aligned(run.out, cotangent, "vjp: the cotangent")
         nested = any(isinstance(g, Node) for g in given)
         with _tracing() as inside:
-            seeds = [(y, _cotangent(g, y)) for y, g in zip(outputs, given, strict=True)]
-            cotangents, _ = run.pull(seeds, enclosed or inside or nested)
+            seeds = [(y, _like(g, y, "vjp: a cotangent", "an output"))
+                     for y, g in zip(outputs, given, strict=True)]
+            cotangents, _ = run.pull(seeds, not inside.muted and (inside.enclosed or nested))
         return run.rebuild(cotangents)
 
-    keep = enclosed or run.traced
-    return structure([y if keep else _plain(y) for y in outputs]), back
+    # What `back` computes with is not handed out to be written into.
+    return structure([y if run.recorded else _copy(_plain(y)) for y in outputs]), back
 
 
-def _cotangent(g: Any, y: Any) -> Array:
-    """``g`` as a cotangent of ``y``, its shape checked."""
-    value = g if isinstance(g, Node) else as_data(g)
+def _like(g: Any, y: Any, name: str, whose: str) -> Array:
+    """``g`` as a tangent or cotangent of ``y``: its shape checked, its dtype made that of y."""
+    value: Any = g if isinstance(g, Node) else as_data(g)
     if value.shape != np.shape(y):
         raise ShapeError(
-            f"a cotangent of shape {value.shape} for an output of shape {np.shape(y)} "
+            f"{name} of shape {value.shape} for {whose} of shape {np.shape(y)} "
             f"(at {caller()})"
         )
-    return value if isinstance(g, Node) else fit(value, _plain(y), "cotangent", 0)
+    if isinstance(g, Node) or not isinstance(y, Node):
+        return value
+    return fit(value, y._data, "cotangent")
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -265,19 +337,26 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     >>> ag.jvp(np.sin, (0.0,), (2.0,))
     (np.float64(0.0), np.float64(2.0))
     """
+    if not isinstance(primals, list | tuple) or not isinstance(tangents, list | tuple):
+        raise TypeError(
+            f"jvp: primals and tangents are tuples with an entry for each argument, as in "
+            f"`ag.jvp(f, (x,), (v,))` (at {caller()})"
+        )
     if len(primals) != len(tangents):
         raise TypeError(f"jvp: {len(primals)} primals but {len(tangents)} tangents")
-    directions, _ = flatten(tuple(tangents))
-    with _tracing() as enclosed:
-        run = _Run("jvp", f, tuple(primals), {}, range(len(primals)))
-        if len(directions) != len(run.aliases):
-            raise TypeError("jvp: tangents must have the structure of the primals")
-        directions = [_cotangent(t, x) for t, x in zip(directions, run.aliases, strict=True)]
+    directions = aligned(tuple(primals), tuple(tangents), "jvp: a tangent")
+    nested = any(isinstance(t, Node) for t in directions)
+    with _tracing() as scope:
+        run = _Run("jvp", f, tuple(primals), {}, range(len(primals)), scope, lasting=nested)
+        directions = [
+            _like(t, x, "jvp: a tangent", "a primal")
+            for t, x in zip(directions, run.aliases, strict=True)
+        ]
         outputs, structure = flatten(run.out)
         probes = [leaf(np.zeros_like(y._data)[()], True) if isinstance(y, Node) else None
                   for y in outputs]
         seeds = [(y, u) for y, u in zip(outputs, probes, strict=True) if u is not None]
-        cotangents, _ = run.pull(seeds, enclosed, always=True)
+        cotangents, _ = run.pull(seeds, recorded=True)
         linear = {c: t for c, t in zip(cotangents, directions, strict=True)
                   if isinstance(c, Node)}
         if len(linear) < sum(isinstance(c, Node) for c in cotangents):
@@ -287,18 +366,15 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
                     linear[c] = linear[c] + t if c in linear else t
         targets = [u for u in probes if u is not None]
         route = reach(linear, targets)
-        nested = any(isinstance(t, Node) for t in directions)
-        recorded = enclosed or run.traced or nested
-        if recorded:
-            linear = {c: t if isinstance(t, Node) else leaf(t, False)
-                      for c, t in linear.items()}
-        found = pull(linear, route, recorded=recorded)
+        recorded = run.recorded or (nested and not scope.muted)
+        found = pull(_seeds(linear, recorded), route, recorded=recorded)
+        for u in targets:
+            u._requires = False  # the result is linear in them: to other walks they are constants
     results = [
-        found[u] if u is not None and u in found else np.zeros_like(_plain(y))[()]
+        _as_scalar(found[u]) if u is not None and u in found else np.zeros_like(_plain(y))[()]
         for y, u in zip(outputs, probes, strict=True)
     ]
-    keep = enclosed or run.traced
-    return structure([y if keep else _plain(y) for y in outputs]), structure(results)
+    return structure([y if run.recorded else _plain(y) for y in outputs]), structure(results)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -314,10 +390,11 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with _tracing() as enclosed:
-            run = _Run("jacobian", f, args, kwargs, _positions(argnums))
+        with _tracing() as scope:
+            positions = _positions(argnums, len(args), "jacobian")
+            run = _Run("jacobian", f, args, kwargs, positions, scope)
             outputs, structure = flatten(run.out)
-            blocks = [_rows(run, y, enclosed) for y in outputs]
+            blocks = [_rows(run, y) for y in outputs]
         nested = structure([_pick(run.rebuild(block), argnums) for block in blocks])
         return nested
 
@@ -325,24 +402,24 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def _pick(parts: Any, argnums: int | Sequence[int]) -> Any:
-    return parts[0] if isinstance(argnums, int) else parts
+    return parts[0] if _is_single(argnums) else parts
 
 
-def _rows(run: _Run, y: Any, enclosed: bool) -> list[Array]:
+def _rows(run: _Run, y: Any) -> list[Array]:
     """∂y/∂x for each argument x, a row per element of y."""
     shape = tuple(np.shape(y))
-    if not isinstance(y, Node):
+    if not isinstance(y, Tensor):
         return [np.zeros(shape + x.shape, x.dtype) for x in run.aliases]
     check_differentiable(y._data, "jacobian: the function's result")
     rows: list[list[Array]] = [[] for _ in run.aliases]
     for i in range(y.size):
         seed = np.zeros(y.size, y.dtype)
         seed[i] = 1
-        cotangents, _ = run.pull([(y, seed.reshape(shape)[()])], enclosed)
+        cotangents, _ = run.pull([(y, seed.reshape(shape)[()])])
         for column, cotangent in zip(rows, cotangents, strict=True):
             column.append(cotangent)
     return [
-        np.stack(column).reshape(shape + x.shape) if column
+        _as_scalar(np.stack(column).reshape(shape + x.shape)) if column
         else np.zeros(shape + x.shape, x.dtype)
         for column, x in zip(rows, run.aliases, strict=True)
     ]

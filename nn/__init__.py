@@ -11,6 +11,7 @@ functions and operators, and what the engine can do with an expression it can do
 """
 
 from . import activations, init, losses, optim
+from .io import load, save
 from .layers import MLP, Layer, Linear, Neuron, Sequential
 from .module import Module, Parameter
 from .training import History, fit, predict
@@ -27,7 +28,9 @@ __all__ = [
     "activations",
     "fit",
     "init",
+    "load",
     "losses",
     "optim",
     "predict",
+    "save",
 ]

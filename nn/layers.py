@@ -121,10 +121,12 @@ class Linear(Module):
         self.bias = Parameter(np.zeros(n_out, dtype), label="b") if bias else None
 
     def forward(self, x: Any) -> Any:
-        weight = self.weight
-        if x.shape[-1:] != weight.shape[:1]:
-            _check_features(x, weight.shape[0], "Linear")
-        return x @ weight if self.bias is None else x @ weight + self.bias
+        try:
+            y = x @ self.weight
+        except (ag.ShapeError, TypeError):
+            _check_features(x, self.weight.shape[0], "Linear")
+            raise
+        return y if self.bias is None else y + self.bias
 
     def describe(self) -> str:
         n_in, n_out = self.weight.shape

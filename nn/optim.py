@@ -1,8 +1,9 @@
 """Optimisers: update rules written as expressions.
 
 ``update`` maps a parameter's value, its gradient and its state to new ones, in NumPy functions
-and operators, element by element, and changes nothing: on arrays it computes, on Tensors it
-records. ``step`` applies it to every parameter.
+and operators, element by element, and changes no argument: on arrays it computes, on Tensors it
+records. ``step`` applies it to every parameter. An augmented assignment such as ``m += g`` works
+on a result made the line before, which saves an array.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
+
+import autograd_core as ag
 
 from .module import Parameter
 
@@ -72,8 +75,8 @@ class Optimizer:
             if grad is None:
                 continue
             value = parameter.numpy(force=True)
-            if not isinstance(grad, np.ndarray | np.generic):
-                grad = grad.numpy(force=True)  # recorded, by backward(create_graph=True)
+            if isinstance(grad, ag.Tensor):  # by backward(create_graph=True)
+                grad = grad.numpy(force=True)
             state = self._state[i]
             if state is None:
                 state = self.start(value)
@@ -159,8 +162,8 @@ class SGD(Optimizer):
         (lr,) = coefficients
         if not state:
             return value - lr * grad, ()
-        (velocity,) = state
-        velocity = self.momentum * velocity + grad
+        velocity = self.momentum * state[0]
+        velocity += grad
         return value - lr * velocity, (velocity,)
 
 
@@ -201,6 +204,14 @@ class Adam(Optimizer):
         rate, eps = coefficients
         beta1, beta2 = self.betas
         m, v = state
-        m = beta1 * m + (1 - beta1) * grad
-        v = beta2 * v + (1 - beta2) * (grad * grad)
-        return value - rate * m / (np.sqrt(v) + eps), (m, v)
+        m = beta1 * m
+        m += (1 - beta1) * grad
+        square = grad * grad
+        square *= 1 - beta2
+        v = beta2 * v
+        v += square
+        spread = np.sqrt(v)
+        spread += eps
+        change = m / spread
+        change *= rate
+        return value - change, (m, v)

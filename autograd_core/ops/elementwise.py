@@ -67,6 +67,8 @@ def _power_base(g: Array, y: Array, x: Array, n: Array) -> Array | None:
 
 def _power_exponent(g: Array, y: Array, x: Array, n: Array) -> Array:
     """x^n log x, where 0^n is the constant 0: its derivative is 0, not 0 times -inf."""
+    if isinstance(x, (int, float)):  # its logarithm is a Python number too, weakly typed
+        return g * (y * (math.log(x) if x > 0 else 0.0 if x == 0 else math.nan))
     at_zero = x == 0
     return g * (y * np.log(np.where(at_zero, 1, x)))
 
@@ -215,6 +217,7 @@ absolute = define(
     domain=(POSITIVE,), cases=_SHAPES, numpy=np.absolute,
 )
 implements(np.fabs)(absolute)
+_ufunc: np.ufunc
 for _name, _ufunc, _formula in (
     ("sign", np.sign, "-1, 0 or 1"),
     ("floor", np.floor, "⌊x⌋"),
@@ -225,7 +228,8 @@ for _name, _ufunc, _formula in (
     define(_name, _ufunc, (zero,), _formula, domain=((0.1, 0.4),), cases=_SHAPES, numpy=_ufunc)
 round_ = define(
     "round", np.round, (zero,), "x to `decimals` digits",
-    domain=((0.1, 0.4),), cases=(case((2, 3), decimals=0),),
+    domain=((0.1, 0.4),),
+    cases=(case((2, 3), decimals=0), case((), decimals=0), case((0, 1), decimals=1)),
 )
 
 
@@ -287,6 +291,8 @@ where_ = define(
 def where(condition: Array, x: Any = None, y: Any = None) -> Array:
     if x is None and y is None:
         return np.nonzero(condition)
+    if x is None or y is None:
+        raise ValueError("where: needs both x and y, or neither of them")
     return where_(condition, x, y)
 
 

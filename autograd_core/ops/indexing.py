@@ -21,7 +21,7 @@ class _Here:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "HERE"
+        return "·"
 
 
 HERE = _Here()
@@ -92,7 +92,8 @@ def _getitem_rule(g: Array, y: Array, x: Array, *arrays: Array, index: Index) ->
 
 
 def _scatter_forward(v: Array, *arrays: Array, index: Index, shape: tuple[int, ...]) -> Array:
-    out = np.zeros_like(v, shape=shape)
+    plain = isinstance(v, np.ndarray | np.generic)
+    out = np.zeros(shape, v.dtype) if plain else np.zeros_like(v, shape=shape)
     where = _fill(index, arrays)
     if _may_repeat(arrays):
         np.add.at(out, where, v)
@@ -154,6 +155,7 @@ _INDICES: tuple[tuple[tuple[int, ...], Any], ...] = (
     ((2, 3), (slice(None), None, slice(1, 3))),
     ((2, 3, 2), (Ellipsis, 0)),
     ((0, 3), slice(None)),
+    ((1, 2), (0, slice(None, None, -1))),
     ((), ()),
     ((), None),
     ((4,), np.array([0, 2, 2, -1])),
@@ -203,6 +205,12 @@ def at_add(x: Array, index: Index, value: Array) -> Array:
     return x + scatter_(spread, *arrays, index=static, shape=tuple(x.shape))
 
 
+def _normal(axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim)
+    return axis % ndim
+
+
 @implements(np.take)
 def take(
     a: Array, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise"
@@ -212,7 +220,7 @@ def take(
     if axis is None:
         a, axis = a.reshape((-1,)), 0
     chosen = indices if isinstance(indices, Node) else np.asarray(indices)
-    return getitem(a, (slice(None),) * (axis % a.ndim) + (chosen,))
+    return getitem(a, (slice(None),) * _normal(axis, a.ndim) + (chosen,))
 
 
 @implements(np.take_along_axis)
@@ -220,7 +228,7 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     if axis is None:
         arr, indices, axis = arr.reshape((-1,)), lift(indices).reshape((-1,)), 0
     n = arr.ndim
-    axis %= n
+    axis = _normal(axis, n)
     grid = [
         indices if i == axis
         else np.arange(size, like=arr).reshape([-1 if j == i else 1 for j in range(n)])
@@ -268,12 +276,14 @@ def diag(v: Array, k: int = 0) -> Array:
 
 @implements(np.tril)
 def tril(m: Array, k: int = 0) -> Array:
-    return np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, 0)
+    rows, columns = m.shape[-2:]
+    return np.where(np.tri(rows, columns, k, dtype=bool, like=m), m, 0)
 
 
 @implements(np.triu)
 def triu(m: Array, k: int = 0) -> Array:
-    return np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), 0, m)
+    rows, columns = m.shape[-2:]
+    return np.where(np.tri(rows, columns, k - 1, dtype=bool, like=m), 0, m)
 
 
 @implements(np.extract)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..node import Array
-from ..op import METADATA, REFUSED, define, implements, refuse_options
+from ..op import METADATA, NO_RULE, REFUSED, define, implements, refuse_options
 
 METADATA.update(
     (
@@ -16,6 +17,7 @@ METADATA.update(
         np.zeros_like, np.ones_like, np.empty_like,
         np.array_equal, np.array_equiv, np.allclose,
         np.array_repr, np.array_str, np.array2string,
+        np.diag_indices_from, np.tril_indices_from, np.triu_indices_from, np.einsum_path,
     )
 )
 
@@ -55,10 +57,47 @@ def isclose(
 # A refusal says what to do instead. -------------------------------------------------------------
 
 _WRITES = "it writes into its first argument; use `y = x.at[index].set(value)`"
-_FILES = "it takes plain values; pass `t.detach().numpy()`"
-_NO_RULE = "it has no derivative rule yet; `ag.primitive` adds one"
+_PLAIN = "it takes plain values; pass `t.detach().numpy()`"
 
+_function: Callable[..., Any]
 for _function in (np.copyto, np.put, np.putmask, np.place, np.put_along_axis, np.fill_diagonal):
     REFUSED[_function] = _WRITES
-for _function in (np.save, np.savez, np.savez_compressed, np.savetxt):
-    REFUSED[_function] = _FILES
+for _function in (
+    np.save, np.savez, np.savez_compressed, np.savetxt,
+    np.busday_count, np.busday_offset, np.is_busday, np.datetime_as_string,
+):
+    REFUSED[_function] = _PLAIN
+
+#: What NumPy dispatches and nobody has written a rule for yet. By name, since older releases of
+#: NumPy lack some of them. A function that is in no table at all is answered in the same way.
+_WITHOUT_RULE = {
+    np: """
+        angle append apply_along_axis apply_over_axes argpartition argwhere average
+        bincount bitwise_count block choose compress conjugate convolve copysign corrcoef
+        correlate cov cross cumprod cumulative_prod cumulative_sum delete diagflat diff
+        digitize divmod ediff1d fix flatnonzero float_power fmax fmin fmod frexp full_like
+        gcd geomspace gradient heaviside histogram histogram2d histogram_bin_edges
+        histogramdd i0 imag in1d insert interp intersect1d iscomplex isin isnat isneginf
+        isposinf isreal ix_ lcm ldexp lexsort linspace logaddexp2 logspace median meshgrid
+        modf nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian
+        nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar nextafter packbits
+        partition percentile piecewise poly polyadd polyder polydiv polyfit polyint polymul
+        polysub polyval quantile ravel_multi_index real real_if_close resize rollaxis roots
+        rot90 select setdiff1d setxor1d sinc sort sort_complex spacing trapezoid trapz
+        trim_zeros union1d unique unique_all unique_counts unique_inverse unique_values
+        unpackbits unravel_index unwrap vander
+    """,
+    np.linalg: """
+        cholesky cond cross det diagonal eig eigh eigvals eigvalsh inv lstsq matrix_norm
+        matrix_rank norm pinv qr slogdet solve svd svdvals tensorinv tensorsolve trace
+        vector_norm
+    """,
+    np.fft: """
+        fft fft2 fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn
+        rfft rfft2 rfftn
+    """,
+}
+for _module, _names in _WITHOUT_RULE.items():
+    for _name in _names.split():
+        if hasattr(_module, _name):
+            REFUSED.setdefault(getattr(_module, _name), NO_RULE)

@@ -15,23 +15,27 @@ from .shaping import normalise, ravel, reshape, swapaxes, transpose
 
 def _t(x: Array) -> Array:
     """The transpose of the last two axes."""
-    return x.T if x.ndim == 2 else swapaxes(x, -1, -2) if isinstance(x, Node) else x.swapaxes(-1, -2)
+    return swapaxes(x, -1, -2) if isinstance(x, Node) else x.swapaxes(-1, -2)
 
 
 def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
-    if a.ndim > 1 and b.ndim > 1:
-        return g @ _t(b)
+    if b.ndim == 2 and a.ndim > 1:
+        return g @ b.T
     if b.ndim == 1:  # each element of y is a row of a times b
         return g[..., None] * b
-    return (b @ g[..., None])[..., 0]  # a is a row vector: y = a @ b
+    if a.ndim == 1:  # a is a row vector: y = a @ b
+        return (b @ g[..., None])[..., 0]
+    return g @ _t(b)
 
 
 def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
-    if a.ndim > 1 and b.ndim > 1:
-        return _t(a) @ g
+    if a.ndim == 2 and b.ndim > 1:
+        return a.T @ g
     if a.ndim == 1:  # y = a @ b, an outer product going back
         return a[:, None] * g[..., None, :] if b.ndim > 1 else a * g
-    return (_t(a) @ g[..., None])[..., 0]
+    if b.ndim == 1:
+        return (_t(a) @ g[..., None])[..., 0]
+    return _t(a) @ g
 
 
 matmul = define(
@@ -100,12 +104,12 @@ def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
     return np.sum(lift(x1) * lift(x2), axis=axis)
 
 
-@implements(np.matvec)
+@implements("matvec")
 def matvec(x1: Array, x2: Array, /) -> Array:
     return matmul(x1, lift(x2)[..., None])[..., 0]
 
 
-@implements(np.vecmat)
+@implements("vecmat")
 def vecmat(x1: Array, x2: Array, /) -> Array:
     return matmul(lift(x1)[..., None, :], x2)[..., 0, :]
 
@@ -122,10 +126,13 @@ def multi_dot(arrays: Sequence[Array], *, out: None = None) -> Array:
 @implements(np.linalg.matrix_power)
 def matrix_power(a: Array, n: int) -> Array:
     """a multiplied with itself n times, by repeated squaring."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"matrix_power: needs square matrices, got shape {a.shape}")
+    n = operator.index(n)
     if n < 0:
         raise NotImplementedError("matrix_power: a negative power needs np.linalg.inv's rule")
     if n == 0:
-        return a * 0 + np.eye(a.shape[-1], dtype=a.dtype)
+        return a * 0 + np.eye(a.shape[-1], dtype=a.dtype, like=a)
     result = None
     while n:
         n, odd = divmod(n, 2)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..node import Array
 from ..op import POSITIVE, Case, case, define, implements, lift, refuse_options
-from .shaping import astype, broadcast_to, concatenate, expand_reduced, flip, reshape
+from .shaping import FILL, astype, broadcast_to, concatenate, expand_reduced, flip, reshape
 
 Axis = int | tuple[int, ...] | None
 
@@ -38,6 +38,15 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(sorted(a % ndim for a in given)) if ndim else ()
 
 
+def _kept(keepdims: Any) -> bool:
+    """``keepdims`` as a bool: NumPy takes any number, and may pass on that nothing was given."""
+    return keepdims is True or (
+        keepdims is not False
+        and keepdims is not np._NoValue
+        and bool(keepdims)
+    )
+
+
 def _count(x: Array, axis: Axis) -> int:
     """How many elements are reduced into one."""
     if axis is None:
@@ -55,8 +64,17 @@ def _sum_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     return x.sum(axis, None, None, keepdims)
 
 
-def _sum_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+def _spread(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """The cotangent of a sum, given to every summand."""
+    if isinstance(g, np.generic) and x.size <= FILL:  # a whole small array summed: the usual loss
+        out = np.empty(x.shape, g.dtype)
+        out.fill(g)
+        return out
     return broadcast_to(expand_reduced(g, x, axis, keepdims), shape=x.shape)
+
+
+def _sum_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    return _spread(g, x, axis, keepdims)
 
 
 sum_ = define(
@@ -72,7 +90,7 @@ def _mean_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
 
 def _mean_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     share = g / _count(x, axis) if x.size else g
-    return broadcast_to(expand_reduced(share, x, axis, keepdims), shape=x.shape)
+    return _spread(share, x, axis, keepdims)
 
 
 mean_ = define("mean", _mean_forward, (_mean_rule,), "Σ x / n", cases=_along_axes())
@@ -81,15 +99,15 @@ mean_ = define("mean", _mean_forward, (_mean_rule,), "Σ x / n", cases=_along_ax
 @implements(np.sum)
 def sum(
     a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
-    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+    initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
     refuse_options("sum", out=out)
-    if where is not np._NoValue:  # type: ignore[attr-defined]
+    if where is not np._NoValue:
         a = np.where(where, a, 0)
     if dtype is not None:
         a = astype(a, dtype)
-    total = sum_(a, axis=axis, keepdims=keepdims is True)
-    return total if initial is np._NoValue else total + initial  # type: ignore[attr-defined]
+    total = sum_(a, axis=axis, keepdims=_kept(keepdims))
+    return total if initial is np._NoValue else total + initial
 
 
 @implements(np.mean)
@@ -100,7 +118,7 @@ def mean(
     refuse_options("mean", out=out, where=where)
     if dtype is not None:
         a = astype(a, dtype)
-    return mean_(a, axis=axis, keepdims=keepdims is True)
+    return mean_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.var)
@@ -114,7 +132,7 @@ def var(
         a = astype(a, dtype)
     ddof = ddof if correction is None else correction
     centre = mean_(a, axis=axis, keepdims=True) if mean is None else mean
-    squares = sum_(np.square(a - centre), axis=axis, keepdims=keepdims is True)
+    squares = sum_(np.square(a - centre), axis=axis, keepdims=_kept(keepdims))
     return squares / (_count(a, axis) - ddof)
 
 
@@ -135,7 +153,8 @@ def _cumsum_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
 
 cumsum_ = define(
     "cumsum", lambda x, axis: x.cumsum(axis), (_cumsum_rule,), "running Σ x",
-    cases=(case((4,), axis=0), case((2, 3), axis=1), case((2, 3), axis=-2), case((0,), axis=0)),
+    cases=(case((4,), axis=0), case((2, 3), axis=1), case((2, 3), axis=-2), case((0,), axis=0),
+           case((1, 2), axis=0), case((2, 0), axis=0)),
 )
 
 
@@ -173,7 +192,7 @@ def _product_of_others(x: Array) -> Array:
 
 def _prod_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     if x.size == 0:
-        return np.zeros_like(x)
+        return expand_reduced(g, x, axis, keepdims) * x
     axes = _axes(axis, x.ndim)
     kept = tuple(a for a in range(x.ndim) if a not in axes)
     last = np.transpose(x, kept + axes)
@@ -193,15 +212,15 @@ prod_ = define(
 @implements(np.prod)
 def prod(
     a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
-    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+    initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
     refuse_options("prod", out=out)
-    if where is not np._NoValue:  # type: ignore[attr-defined]
+    if where is not np._NoValue:
         a = np.where(where, a, 1)
     if dtype is not None:
         a = astype(a, dtype)
-    product = prod_(a, axis=axis, keepdims=keepdims is True)
-    return product if initial is np._NoValue else product * initial  # type: ignore[attr-defined]
+    product = prod_(a, axis=axis, keepdims=_kept(keepdims))
+    return product if initial is np._NoValue else product * initial
 
 
 # Extrema. ---------------------------------------------------------------------------------------
@@ -227,19 +246,19 @@ min_ = define(
 @implements(np.max, np.amax)
 def max(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
-    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+    initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
     refuse_options("max", out=out, initial=initial, where=where)
-    return max_(a, axis=axis, keepdims=keepdims is True)
+    return max_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.min, np.amin)
 def min(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
-    initial: Any = np._NoValue, where: Any = np._NoValue,  # type: ignore[attr-defined]
+    initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
     refuse_options("min", out=out, initial=initial, where=where)
-    return min_(a, axis=axis, keepdims=keepdims is True)
+    return min_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.ptp)
@@ -252,10 +271,10 @@ def ptp(a: Array, axis: Axis = None, out: None = None, keepdims: Any = False) ->
 
 def _logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     top = x.max(axis, None, True)
-    # An infinite maximum would give inf - inf; shifting by 0 there leaves the answer right.
-    top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(divide="ignore"):  # log 0 = -inf is the answer for all -inf
-        y = np.log(np.exp(x - top).sum(axis, None, None, True)) + top
+    # An infinite maximum would give inf - inf: there, nothing is subtracted. Otherwise the sum is
+    # at least 1, so that the maximum with 1 only spares the logarithm of 0 where all is -inf.
+    shift = np.where(np.isfinite(top), top, 0)
+    y = np.log(np.maximum(np.exp(x - shift).sum(axis, None, None, True), 1)) + top
     return y if keepdims else y.reshape(_reduced_shape(x, axis))
 
 
@@ -265,14 +284,14 @@ def _reduced_shape(x: Array, axis: Axis) -> tuple[int, ...]:
 
 
 def _logsumexp_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
-    """g softmax(x); where y is -inf every x is -inf and carries no gradient."""
-    top = expand_reduced(y, x, axis, keepdims)
-    shifted = x - np.where(np.isinf(top) & (top < 0), 0, top)
-    return expand_reduced(g, x, axis, keepdims) * np.exp(shifted)
+    """g softmax(x); where y is -inf every x is -inf, and none has an influence."""
+    top = np.maximum(expand_reduced(y, x, axis, keepdims), np.finfo(x.dtype).min)
+    return expand_reduced(g, x, axis, keepdims) * np.exp(x - top)
 
 
 logsumexp_ = define(
-    "logsumexp", _logsumexp_forward, (_logsumexp_rule,), "ln Σ eˣ", cases=_along_axes()
+    "logsumexp", _logsumexp_forward, (_logsumexp_rule,), "ln Σ eˣ",
+    cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
 )
 
 
@@ -294,7 +313,7 @@ softmax_ = define(
     (lambda g, y, x, axis: y * (g - sum_(g * y, axis=axis, keepdims=True)),),
     "eˣ / Σ eˣ",
     cases=(case((3,), axis=-1), case((2, 3), axis=0), case((2, 3), axis=None),
-           case((0, 3), axis=1)),
+           case((0, 3), axis=1), case((2, 1), axis=1), case((), axis=None)),
 )
 
 
@@ -313,7 +332,7 @@ log_softmax_ = define(
     (lambda g, y, x, axis: g - np.exp(y) * sum_(g, axis=axis, keepdims=True),),
     "x - ln Σ eˣ",
     cases=(case((3,), axis=-1), case((2, 3), axis=0), case((2, 3), axis=None),
-           case((0, 3), axis=1)),
+           case((0, 3), axis=1), case((2, 1), axis=1), case((), axis=None)),
 )
 
 
@@ -339,7 +358,7 @@ any_ = define(
     "any", lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims), None, "whether any holds"
 )
 count_nonzero_ = define(
-    "count_nonzero", lambda x, axis, keepdims: np.count_nonzero(x, axis, keepdims=keepdims), None,
+    "count_nonzero", lambda x, axis, keepdims: (x != 0).sum(axis, None, None, keepdims), None,
     "how many are not zero",
 )
 
@@ -347,13 +366,13 @@ count_nonzero_ = define(
 @implements(np.argmax)
 def argmax(a: Array, axis: int | None = None, out: None = None, *, keepdims: Any = False) -> Array:
     refuse_options("argmax", out=out)
-    return argmax_(a, axis=axis, keepdims=keepdims is True)
+    return argmax_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.argmin)
 def argmin(a: Array, axis: int | None = None, out: None = None, *, keepdims: Any = False) -> Array:
     refuse_options("argmin", out=out)
-    return argmin_(a, axis=axis, keepdims=keepdims is True)
+    return argmin_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.all)
@@ -361,7 +380,7 @@ def all(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *, where: Any = None
 ) -> Array:
     refuse_options("all", out=out, where=where)
-    return all_(a, axis=axis, keepdims=keepdims is True)
+    return all_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.any)
@@ -369,9 +388,9 @@ def any(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *, where: Any = None
 ) -> Array:
     refuse_options("any", out=out, where=where)
-    return any_(a, axis=axis, keepdims=keepdims is True)
+    return any_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.count_nonzero)
 def count_nonzero(a: Array, axis: Axis = None, *, keepdims: Any = False) -> Array:
-    return count_nonzero_(a, axis=axis, keepdims=keepdims)
+    return count_nonzero_(a, axis=axis, keepdims=_kept(keepdims))

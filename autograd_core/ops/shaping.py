@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,15 +36,15 @@ def _transpose_rule(g: Array, y: Array, x: Array, axes: Shape) -> Array:
 transpose_ = define(
     "transpose", lambda x, axes: x.transpose(axes), (_transpose_rule,), "x with axes reordered",
     cases=(case((2, 3), axes=(1, 0)), case((2, 3, 4), axes=(2, 0, 1)), case((), axes=()),
-           case((0, 2), axes=(1, 0))),
+           case((0, 2), axes=(1, 0)), case((1, 2, 1), axes=(1, 2, 0))),
 )
 
 #: Below this size a broadcast cotangent is cheaper to fill than to describe by strides.
-_FILL = 1 << 14
+FILL = 1 << 14
 
 
 def _broadcast_forward(x: Array, shape: Shape) -> Array:
-    if (type(x) is np.ndarray or isinstance(x, np.generic)) and math.prod(shape) <= _FILL:
+    if (type(x) is np.ndarray or isinstance(x, np.generic)) and math.prod(shape) <= FILL:
         out = np.empty(shape, x.dtype)
         out[...] = x
         return out
@@ -52,8 +54,13 @@ def _broadcast_forward(x: Array, shape: Shape) -> Array:
 broadcast_ = define(
     "broadcast_to", _broadcast_forward, (lambda g, y, x, shape: g,), "x repeated to a shape",
     cases=(case((3,), shape=(2, 3)), case((), shape=(2, 2)), case((2, 1), shape=(2, 3)),
-           case((1,), shape=(0,))),
+           case((1,), shape=(0,)), case((0, 1), shape=(2, 0, 3))),
 )
+
+
+def integers(sizes: Any) -> Shape:
+    """A size or several as a tuple; unlike ``int``, this refuses 1.5."""
+    return tuple(map(operator.index, sizes if np.ndim(sizes) else (sizes,)))
 
 
 @implements(np.reshape)
@@ -61,7 +68,7 @@ def reshape(
     a: Array, /, shape: Any = None, order: str = "C", *, copy: bool | None = None
 ) -> Array:
     a = lift(a)
-    sizes: Shape = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
+    sizes = integers(shape)
     if order == "F":
         return transpose(reshape_(transpose(a), shape=sizes[::-1]))
     if order != "C":
@@ -81,7 +88,7 @@ def transpose(a: Array, axes: Sequence[int] | None = None) -> Array:
     if axes is None:
         order = tuple(range(n - 1, -1, -1))
     else:
-        order = tuple(int(i) % n if -n <= int(i) < n else int(i) for i in axes)
+        order = tuple(i % n if -n <= i < n else i for i in map(operator.index, axes))
     return transpose_(a, axes=order)
 
 
@@ -94,8 +101,9 @@ def matrix_transpose(x: Array, /) -> Array:
 
 @implements(np.swapaxes)
 def swapaxes(a: Array, axis1: int, axis2: int) -> Array:
+    i, j = normalise((axis1, axis2), a.ndim, "axis")
     order = list(range(a.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    order[i], order[j] = j, i
     return transpose_(a, axes=tuple(order))
 
 
@@ -176,7 +184,7 @@ def _each(results: list[Array]) -> Any:
 
 @implements(np.broadcast_to)
 def broadcast_to(array: Array, shape: Any, subok: bool = False) -> Array:
-    sizes = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
+    sizes = integers(shape)
     return array if array.shape == sizes else broadcast_(array, shape=sizes)
 
 
@@ -221,7 +229,7 @@ def roll(a: Array, shift: Any, axis: Any = None) -> Array:
     axes = normalise(axis, a.ndim, "axis")
     shifts = [shift] * len(axes) if np.ndim(shift) == 0 else list(shift)
     for i, steps in zip(axes, shifts, strict=True):
-        cut = -int(steps) % a.shape[i] if a.shape[i] else 0
+        cut = -operator.index(steps) % a.shape[i] if a.shape[i] else 0
         if cut:
             before = (slice(None),) * i
             tail, head = (*before, slice(cut, None)), (*before, slice(None, cut))
@@ -242,7 +250,8 @@ concatenate_ = define(
     "concatenate", lambda *xs, axis: np.concatenate(xs, axis), EachInput(_concatenate_rule),
     "inputs end to end",
     cases=(case((2,), (3,), axis=0), case((2, 3), (2, 1), (2, 0), axis=1),
-           case((2, 2), (1, 2), axis=-2)),
+           case((2, 2), (1, 2), axis=-2), case((2, 3), axis=0),
+           case((1, 2), (2, 2), (1, 2), axis=0)),
 )
 
 
@@ -303,14 +312,14 @@ def split_at(a: Array, cuts: Sequence[int], axis: int) -> list[Array]:
     edges = [0, *cuts, a.shape[axis]]
     return [
         getitem(a, (*before, slice(start, stop)))
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start, stop in pairwise(edges)
     ]
 
 
 @implements(np.array_split)
 def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     if np.ndim(indices_or_sections) > 0:
-        return split_at(ary, [int(i) for i in indices_or_sections], axis)
+        return split_at(ary, integers(indices_or_sections), axis)
     (axis,) = normalise(axis, ary.ndim, "axis")
     size, parts = ary.shape[axis], int(indices_or_sections)
     if parts <= 0:
@@ -336,6 +345,8 @@ def hsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
 
 @implements(np.vsplit)
 def vsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
+    if ary.ndim < 2:
+        raise ValueError(f"vsplit: needs two axes or more, got shape {ary.shape}")
     return split(ary, indices_or_sections, 0)
 
 
@@ -344,7 +355,7 @@ def dsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
     return split(ary, indices_or_sections, 2)
 
 
-@implements(np.unstack)
+@implements("unstack")
 def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     (axis,) = normalise(axis, x.ndim, "axis")
     return tuple(getitem(x, (slice(None),) * axis + (i,)) for i in range(x.shape[axis]))
@@ -355,7 +366,7 @@ def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
 
 @implements(np.tile)
 def tile(A: Array, reps: Any) -> Array:
-    counts = (int(reps),) if np.ndim(reps) == 0 else tuple(int(n) for n in reps)
+    counts = integers(reps)
     n = max(A.ndim, len(counts))
     counts = (1,) * (n - len(counts)) + counts
     shape = (1,) * (n - A.ndim) + tuple(A.shape)
@@ -374,7 +385,7 @@ def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
     (axis,) = normalise(axis, a.ndim, "axis")
     shape = tuple(a.shape)
     if np.ndim(repeats) == 0:
-        times = int(repeats)
+        times = operator.index(repeats)
         wide = broadcast_to(expand_dims(a, axis + 1),
                             (*shape[: axis + 1], times, *shape[axis + 1 :]))
         return reshape(wide, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
@@ -396,7 +407,7 @@ def _inside(x: Array, widths: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
 pad_ = define(
     "pad", _pad_forward, (lambda g, y, x, widths: g[_inside(x, widths)],), "x framed by zeros",
     cases=(case((3,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))),
-           case((0,), widths=((1, 1),))),
+           case((0,), widths=((1, 1),)), case((1, 2), widths=((0, 0), (1, 1)))),
 )
 
 #: The modes of np.pad that only copy elements: padding an array of positions says which.
@@ -419,7 +430,7 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) ->
             return framed
         if np.ndim(value) != 0:
             raise NotImplementedError("pad: constant_values that differ by axis are not supported")
-        outside = np.ones(framed.shape, bool)
+        outside = np.ones_like(framed, dtype=bool)
         outside[_inside(array, widths)] = False
         return np.where(outside, astype(lift(value), array.dtype), framed)
     if mode not in _COPYING:
@@ -438,7 +449,9 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) ->
 
 astype_ = define(
     "astype", lambda x, dtype: x.astype(dtype), (lambda g, y, x, dtype: g,),
-    "x in another dtype", cases=(case((2, 3), dtype=np.dtype(np.float64)),),
+    "x in another dtype",
+    cases=(case((2, 3), dtype=np.dtype(np.float64)), case((), dtype=np.dtype(np.float64)),
+           case((0, 1), dtype=np.dtype(np.float64))),
 )
 #: To integers or booleans: a step function, so nothing to differentiate.
 astype_discrete = define(
@@ -446,7 +459,7 @@ astype_discrete = define(
 )
 
 
-@implements(np.astype)
+@implements("astype")
 def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
     target = np.dtype(dtype)
     if target == x.dtype:

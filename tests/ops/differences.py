@@ -37,7 +37,7 @@ def gradients(
             def along(t: float, i: tuple[int, ...] = i, position: int = position) -> Any:
                 moved = [np.array(x, float) for x in xs]
                 moved[position][i] += t
-                return f(*moved)
+                return f(*(m[()] for m in moved))
 
             g[i] = slope(along, step)
         results.append(g)

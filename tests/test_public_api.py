@@ -1,0 +1,127 @@
+"""What `import autograd_core as ag` gives, and what it costs."""
+
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import autograd_core as ag
+
+NAMES = [
+    "Tensor", "tensor", "array", "Value", "Graph", "no_grad", "stop_gradient", "primitive",
+    "check_grads", "grad", "value_and_grad", "elementwise_grad", "vjp", "jvp", "jacobian",
+    "hessian", "hvp", "render", "to_dot", "relu", "sigmoid", "softplus", "softmax",
+    "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
+    "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_is_public_and_documented(name):
+    assert name in ag.__all__
+    assert inspect.getdoc(getattr(ag, name))
+
+
+def test_everything_listed_is_there():
+    assert sorted(ag.__all__) == sorted(set(ag.__all__))
+    for name in ag.__all__:
+        assert hasattr(ag, name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ag.nothing  # noqa: B018
+
+
+def test_signatures():
+    def parameters(f):
+        return [f"{p.name}={p.default!r}" if p.default is not p.empty else str(p)
+                for p in inspect.signature(f).parameters.values()]
+
+    def names(f):
+        return [p.name for p in inspect.signature(f).parameters.values()]
+
+    assert names(ag.tensor) == ["data", "requires_grad", "dtype", "label"]
+    assert names(ag.Tensor.backward) == ["self", "grad", "create_graph"]
+    assert names(ag.Graph.fprop) == ["self", "feed"]
+    assert names(ag.vjp) == ["f", "args"] and names(ag.jvp) == ["f", "primals", "tangents"]
+    assert names(ag.hvp) == ["f", "x", "v"]
+    assert names(ag.check_grads)[:3] == ["f", "args", "order"]
+    for transform in (ag.grad, ag.value_and_grad, ag.jacobian, ag.hessian, ag.elementwise_grad):
+        assert names(transform) == ["f", "argnums"]
+        assert inspect.signature(transform).parameters["argnums"].default == 0
+    assert parameters(ag.array)[1] == "dtype=None"
+
+
+METHODS = [
+    "backward", "detach", "numpy", "item", "tolist", "zero_grad", "retain_grad", "assign",
+    "sum", "mean", "var", "std", "max", "min", "prod", "cumsum", "argmax", "argmin", "all",
+    "any", "reshape", "ravel", "flatten", "transpose", "swapaxes", "squeeze", "repeat", "take",
+    "diagonal", "trace", "dot", "clip", "round", "astype", "copy", "exp", "log", "sqrt", "sin",
+    "cos", "tanh", "abs", "relu", "sigmoid", "__add__", "__radd__", "__sub__", "__rsub__",
+    "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__pow__", "__rpow__", "__matmul__",
+    "__rmatmul__", "__neg__", "__abs__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__",
+    "__ge__", "__getitem__", "__len__", "__iter__", "__bool__", "__float__", "__int__",
+    "__array__", "__hash__", "__repr__",
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_method_exists(name):
+    assert callable(getattr(ag.Tensor, name))
+
+
+@pytest.mark.parametrize("name", [
+    "data", "grad", "shape", "dtype", "ndim", "size", "T", "mT", "label", "requires_grad",
+    "is_leaf", "at",
+])
+def test_the_property_exists(name):
+    assert isinstance(getattr(ag.Tensor, name), property)
+    assert hasattr(ag.tensor(np.ones((2, 2))), name)
+
+
+@pytest.mark.parametrize("name", [
+    "sum", "mean", "var", "std", "max", "min", "prod", "cumsum", "argmax", "argmin", "all",
+    "any", "ravel", "transpose", "squeeze", "repeat", "diagonal", "trace", "clip", "round",
+])
+def test_methods_take_what_ndarray_s_take(name):
+    x = np.array([[1.0, 2.5, -3.0], [0.5, 2.0, 1.0]])
+    arguments = {"repeat": (2,), "clip": (0.0, 1.0)}.get(name, ())
+    expected = getattr(x, name)(*arguments)
+    np.testing.assert_array_equal(getattr(ag.tensor(x), name)(*arguments).data, expected)
+    if "axis" in (getattr(np.ndarray, name).__text_signature__ or "axis") and name not in (
+            "ravel", "transpose", "squeeze", "diagonal", "trace", "clip", "round", "repeat"):
+        np.testing.assert_array_equal(
+            getattr(ag.tensor(x), name)(axis=1).data, getattr(x, name)(axis=1))
+
+
+HEAVY = "matplotlib graphviz pygraphviz scipy sklearn tqdm PIL"
+
+
+def test_importing_loads_nothing_heavy():
+    code = f"import sys, autograd_core; print(*[m for m in {HEAVY.split()} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+def test_importing_adds_few_modules_to_numpy_s():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import autograd_core;"
+        "print(*sorted(m for m in set(sys.modules) - before if not m.startswith('autograd_core')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(run.stdout.split()) <= 25, run.stdout
+
+
+def test_the_version_is_the_distribution_s():
+    from importlib import metadata
+
+    try:
+        assert metadata.version("autograd-core") == ag.__version__
+    except metadata.PackageNotFoundError:
+        pytest.skip("not installed")
+
+
+def test_types_are_shipped():
+    from importlib import resources
+
+    assert resources.files("autograd_core").joinpath("py.typed").is_file()
