@@ -47,40 +47,47 @@ def reach(outputs: Iterable[Node], targets: Sequence[Node] | None = None) -> Rou
     """
     # A target is older than all that was computed from it: what is older still does not lead
     # there, and is not visited.
-    oldest = min([t._born for t in targets], default=0) if targets is not None else -1
+    ends: Set[int] = _NOWHERE if targets is None else {t._born for t in targets}
+    oldest = min(ends, default=0) if targets is not None else -1
     outside = False
-    nodes = {node._born: node for node in outputs if node._requires and node._born >= oldest}
+    nodes = {}
+    for node in outputs:
+        if node._requires:
+            if node._born >= oldest:
+                nodes[node._born] = node
+            else:
+                outside = True
     stack = list(nodes.values())
     while stack:
         node = stack.pop()
         born = node._born
+        if node.op is None and targets is not None and born not in ends:
+            outside = True
         for x in node.inputs:
             if isinstance(x, Node):
                 age = x._born
                 if age > born or (x._lent is not None and x.changed()):
                     raise stale(node, x)
-                if x._requires and age not in nodes:
-                    if age < oldest:
-                        outside = True
-                    else:
-                        nodes[age] = x
-                        stack.append(x)
-    if targets is None:
-        return Route(nodes, _NOWHERE, False)
-    ends = {t._born for t in targets}
+                if x._requires:
+                    if age not in nodes:
+                        if age >= oldest:
+                            nodes[age] = x
+                            stack.append(x)
+                        else:
+                            outside = True
+    if outside:  # otherwise all that requires a gradient comes from the targets
+        nodes = _leading(nodes, ends)
+    return Route(nodes, ends, outside)
+
+
+def _leading(nodes: dict[int, Node], ends: Set[int]) -> dict[int, Node]:
+    """Those of ``nodes`` that lead to the targets."""
     leading: dict[int, Node] = {}
     for born in sorted(nodes):
         node = nodes[born]
-        if born in ends:
+        if born in ends or any(isinstance(x, Node) and x._born in leading for x in node.inputs):
             leading[born] = node
-        elif node.op is None:
-            outside = True
-        else:
-            for x in node.inputs:
-                if isinstance(x, Node) and x._born in leading:
-                    leading[born] = node
-                    break
-    return Route(leading, ends, outside)
+    return leading
 
 
 _NOWHERE: Set[int] = frozenset()

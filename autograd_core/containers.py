@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
+import numpy as np
+
 from .errors import ShapeError, caller
+
+#: Leaves that need no further look.
+_PLAIN = frozenset((float, int, np.ndarray, np.float64, np.float32))
 
 __all__ = ["aligned", "flatten", "map_leaves"]
 
@@ -22,6 +27,8 @@ def flatten(nested: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     >>> rebuild([10.0, 20.0, 30.0])
     {'w': 10.0, 'rest': (20.0, [30.0])}
     """
+    if type(nested) is tuple and all(type(x) in _PLAIN for x in nested):  # nearly always
+        return list(nested), tuple
     leaves: list[Any] = []
     map_leaves(leaves.append, nested)
 

@@ -73,7 +73,7 @@ class Graph:
                 continue
             op = node.op
             if op is None:
-                values[node] = node._data
+                values[node] = node._data if node._lent is None else node.settle()
                 continue
             raw = [values[x] if isinstance(x, Node) else x for x in node.inputs]
             try:

@@ -62,16 +62,19 @@ class Node:
     _grad: Array | None
     _label: str | None
     _retain: bool
-    #: For a leaf whose array a user may be holding: a copy of what the graph last saw.
+    #: For a leaf whose array a user may be holding: what the graph last saw, in an array of the
+    #: graph's own. Operations compute with it, so that a view they make stays as it is.
     _lent: Array | None
 
-    def settle(self) -> None:
-        """Notice that a user wrote into this leaf's array, before an operation reads it."""
+    def settle(self) -> Array:
+        """The value for an operation to read, after noticing whether a user wrote into it."""
         if self.changed():
             self._born = tick()
             self._lent = self._data.copy()
         if _holders(self) <= _ALONE:
             self._lent = None  # nobody is left who could write
+            return self._data
+        return self._lent
 
     def changed(self) -> bool:
         """Whether this leaf's array was written into since the graph last read it."""

@@ -5,10 +5,12 @@ Operators and NumPy functions on Tensors compute at once and record the node tha
 
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ContextDecorator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -38,8 +40,9 @@ _new = object.__new__
 
 # Recording. -------------------------------------------------------------------------------------
 
-_enabled: ContextVar[bool] = ContextVar("autograd_core.enabled", default=True)
-# How many `no_grad` blocks are open in any thread or task: while there is none, which is nearly
+#: The open blocks of the current thread or task that switch recording, innermost last.
+_switches: ContextVar[tuple[_Recording, ...]] = ContextVar("autograd_core.switches", default=())
+# How many such blocks are open in any thread or task: while there is none, which is nearly
 # always, an operation need not look up the context variable.
 _suspensions = 0
 _suspensions_lock = threading.Lock()
@@ -49,23 +52,41 @@ class _Recording(ContextDecorator):
     """Switches recording on or off for the current thread or task, as a block or a decorator."""
 
     def __init__(self, enabled: bool) -> None:
-        self._value = enabled
-        self._tokens: list[Token[bool]] = []
+        self.enabled = enabled
 
     def __enter__(self) -> None:
         global _suspensions
         with _suspensions_lock:
             _suspensions += 1
-        self._tokens.append(_enabled.set(self._value))
+        _switches.set((*_switches.get(), self))
 
     def __exit__(self, *exc: object) -> None:
         global _suspensions
-        _enabled.reset(self._tokens.pop())
+        # Not always the innermost: generators that are suspended inside may end in any order.
+        kept = list(_switches.get())
+        if self in kept:
+            kept.reverse()
+            kept.remove(self)
+            kept.reverse()
+        _switches.set(tuple(kept))
         with _suspensions_lock:
             _suspensions -= 1
 
-    def _recreate_cm(self) -> _Recording:  # a decorated function may be re-entered
-        return _Recording(self._value)
+    def __call__(self, f: Any) -> Any:
+        if inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f):
+            raise TypeError(
+                f"{f.__name__} is a generator, which runs outside of what decorates it; "
+                "put `with ag.no_grad():` around the computation inside it"
+            )
+        if not inspect.iscoroutinefunction(f):
+            return super().__call__(f)
+
+        @functools.wraps(f)
+        async def decorated(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return await f(*args, **kwargs)
+
+        return decorated
 
 
 def no_grad() -> _Recording:
@@ -89,34 +110,47 @@ def recording() -> _Recording:
 
 
 def is_recording() -> bool:
-    return not _suspensions or _enabled.get()
+    """Whether operations of the current thread or task record."""
+    if not _suspensions:
+        return True
+    switches = _switches.get()
+    return not switches or switches[-1].enabled
 
 
 def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
     """Compute ``op`` on ``inputs`` and return the node; at least one input is a node."""
-    requires = False
     kept = tuple(inputs)
-    raw: list[Any] = []
-    for x in kept:
-        if isinstance(x, Node):
-            if x._lent is not None:
-                x.settle()
-            if x._requires:
-                requires = True
-            raw.append(x._data)
-        elif type(x) in _NUMBERS:
-            raw.append(x)
-        else:
-            x = constant(x, op)
-            kept = (*kept[: len(raw)], x, *kept[len(raw) + 1 :])
-            raw.append(x)
+    raw: Any
+    if len(kept) == 1:
+        (x,) = kept
+        requires = x._requires
+        raw = (x._data if x._lent is None else x.settle(),)
+    else:
+        requires = False
+        raw, changed = [], []
+        for x in kept:
+            if isinstance(x, Node):
+                if x._requires:
+                    requires = True
+                raw.append(x._data if x._lent is None else x.settle())
+            elif type(x) in _NUMBERS:
+                raw.append(x)
+            else:
+                x = constant(x, op)
+                changed.append((len(raw), x))
+                raw.append(x)
+        if changed:
+            parts = list(kept)
+            for i, x in changed:
+                parts[i] = x
+            kept = tuple(parts)
     try:
         data = op.forward(*raw, **attrs) if attrs else op.forward(*raw)
     except (ValueError, TypeError, IndexError) as cause:
         raise explain(op.name, raw, attrs, cause) from cause
     node: Tensor = _new(Tensor)
     node._data = data
-    if _suspensions and not _enabled.get():
+    if _suspensions and not is_recording():
         op, kept, attrs, requires = None, (), _NO_ATTRS, False  # type: ignore[assignment]
     node.op = op
     node.inputs = kept
@@ -137,6 +171,13 @@ def leaf(data: Array, requires: bool, label: str | None = None) -> Tensor:
     if label is not None:
         node._label = label
     return node
+
+
+def is_operand(x: Any) -> bool:
+    """Whether an operator can compute with ``x``; otherwise it is the other type's turn."""
+    return isinstance(x, np.generic | list | tuple) or (
+        hasattr(x, "__array_function__") and not dispatch.is_foreign(x)
+    )
 
 
 def constant(x: Any, op: Op | None = None) -> Array:
@@ -163,10 +204,15 @@ def constant(x: Any, op: Op | None = None) -> Array:
 def as_data(data: Any, dtype: Any = None) -> Array:
     """What ``ag.tensor`` stores for ``data``: a copy of arrays and lists, scalars as scalars."""
     if isinstance(data, Tensor):
+        if data._requires:
+            data._refuse_conversion("a new leaf made of a Tensor", "ag.tensor(t.detach())")
         data = data._data
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
         return data if dtype is None else data.astype(dtype)
-    result = np.array(data, dtype=dtype)
+    try:
+        result = np.array(data, dtype=dtype)
+    except (ValueError, OverflowError) as cause:
+        raise ShapeError(f"tensor: {describe(data)} makes no array: {cause} (at {caller()})") from cause
     if result.dtype == object:
         raise TypeError(
             f"tensor: {type(data).__name__} does not make an array of numbers (at {caller()}); "
@@ -208,9 +254,7 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     def method(self: Tensor, other: Any) -> Any:
         if isinstance(other, Node):
-            if other._lent is not None:
-                other.settle()
-            operand = other._data
+            operand = other._data if other._lent is None else other.settle()
             requires = differentiable and (self._requires or other._requires)
         elif type(other) in _NUMBERS:
             operand = other
@@ -218,17 +262,16 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         elif type(other) is ndarray:
             operand = other = constant(other, op)
             requires = differentiable and self._requires
-        elif dispatch.is_foreign(other):
-            return NotImplemented
-        else:
+        elif is_operand(other):
             return record(op, (self, other), _NO_ATTRS)
-        if self._lent is not None:
-            self.settle()
+        else:
+            return NotImplemented
+        value = self._data if self._lent is None else self.settle()
         try:
-            data = forward(self._data, operand)
+            data = forward(value, operand)
         except (ValueError, TypeError, IndexError) as cause:
-            raise explain(name, (self._data, operand), _NO_ATTRS, cause) from cause
-        if _suspensions and not _enabled.get():
+            raise explain(name, (value, operand), _NO_ATTRS, cause) from cause
+        if _suspensions and not is_recording():
             return leaf(data, False)
         node: Tensor = _new(Tensor)
         node._data = data
@@ -241,9 +284,9 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return node
 
     def reflected(self: Tensor, other: Any) -> Any:
-        if type(other) not in _NUMBERS and dispatch.is_foreign(other):
-            return NotImplemented
-        return record(op, (other, self), _NO_ATTRS)
+        if type(other) in _NUMBERS or is_operand(other):
+            return record(op, (other, self), _NO_ATTRS)
+        return NotImplemented
 
     return method, reflected
 
@@ -255,10 +298,12 @@ def _unary(name: str) -> Callable[..., Any]:
     differentiable = op.vjps is not None
 
     def method(self: Tensor) -> Any:
-        if self._lent is not None:
-            self.settle()
-        data = forward(self._data)
-        if _suspensions and not _enabled.get():
+        value = self._data if self._lent is None else self.settle()
+        try:
+            data = forward(value)
+        except TypeError as cause:
+            raise explain(name, (value,), _NO_ATTRS, cause) from cause
+        if _suspensions and not is_recording():
             return leaf(data, False)
         node: Tensor = _new(Tensor)
         node._data = data
@@ -328,23 +373,25 @@ class Tensor(Node):
             if self.op is not None:
                 value.flags.writeable = False
             elif self._lent is None:
-                # The user may write into what we hand out; keep what the graph has seen.
-                if value.flags.writeable:
-                    self._lent = value.copy()
-                else:
-                    self._lent = value
-                    self._data = value = value.copy()
+                # The user may write into what we hand out: the graph, and the views that its
+                # nodes hold, keep the array they have seen.
+                self._lent = value
+                self._data = value = value.copy()
         return value
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._replace(value if value is self._data else as_data(value))
+        if value is self._data:  # as `t.data -= v` ends; the caller may hold on to the array
+            self._replace(value)
+            self._lent = value.copy()
+        else:
+            self._replace(as_data(value))
 
     def assign(self, value: Any) -> None:
         """Replace a leaf's value by an array of the same shape, cast to the leaf's dtype.
 
-        Unlike ``t.data = value`` this takes the array over without a copy and makes it
-        read-only. Graphs computed from the old value are out of date afterwards.
+        Unlike ``t.data = value`` this takes the array over, without a copy unless it is a view,
+        and makes it read-only. Graphs computed from the old value are out of date afterwards.
         """
         if isinstance(value, Node):
             value = value._data
@@ -353,6 +400,8 @@ class Tensor(Node):
             value.dtype == old.dtype and value.shape == old.shape
         ):
             if type(value) is np.ndarray:
+                if value.base is not None:  # somebody may write through what it is a view of
+                    value = value.copy()
                 value.flags.writeable = False
             self._data = value
             self._lent = None
@@ -385,7 +434,7 @@ class Tensor(Node):
     @grad.setter
     def grad(self, value: Any) -> None:
         if value is not None and not isinstance(value, Node):
-            value = np.asarray(value)[()]
+            value = as_data(value, self.dtype)
             if value.shape != self.shape:
                 raise ShapeError(
                     f"grad: an array of shape {value.shape} for {self._name()} of shape "
@@ -473,7 +522,8 @@ class Tensor(Node):
 
         ``grad`` is the cotangent to start from, of this Tensor's shape; it may be left out for a
         scalar, where it is 1. With ``create_graph=True`` the gradients are recorded Tensors and
-        can be differentiated again.
+        can be differentiated again; a leaf and its gradient then refer to each other until
+        ``zero_grad`` or the garbage collector parts them.
 
         Raises :class:`GradientError` without ``grad`` for a non-scalar, or where nothing requires
         a gradient; :class:`ShapeError` for a ``grad`` of another shape; :class:`StaleGraphError`
@@ -495,9 +545,19 @@ class Tensor(Node):
                     found[node] = leaf(g, False)
         else:
             found = pull({self: seed}, route, keep=keep)
+        sums = []
         for node, g in found.items():
             before = getattr(node, "_grad", None)
-            node._grad = g if before is None else before + g
+            if before is not None:
+                if before.shape != g.shape:
+                    raise ShapeError(
+                        f"backward: a gradient of shape {before.shape} is waiting where one of "
+                        f"shape {g.shape} would be added (at {caller()}); call `zero_grad()` first"
+                    )
+                g = before + g
+            sums.append((node, g))
+        for node, g in sums:
+            node._grad = g
 
     def _seed(self, grad: Any, create_graph: bool) -> Array:
         """The cotangent to start from, checked and cast."""
@@ -517,9 +577,14 @@ class Tensor(Node):
                 self._reject_seed(grad._data)
             return grad if create_graph else self._seed(grad._data, False)
         else:
-            seed = np.array(grad) if isinstance(self._data, np.ndarray | np.generic) else grad
+            seed = as_data(grad) if isinstance(value, np.ndarray | np.generic) else grad
             if seed.shape != self.shape:
                 self._reject_seed(seed)
+            if seed.dtype.kind not in "biuf" and seed.dtype.kind != value.dtype.kind:
+                raise GradientError(
+                    f"backward: grad has dtype {seed.dtype} but the output {value.dtype} "
+                    f"(at {caller()})"
+                )
             seed = fit(seed, self._data, "backward")
         if isinstance(seed, np.ndarray) and seed.ndim == 0:
             seed = seed[()]
@@ -573,7 +638,12 @@ class Tensor(Node):
         return value
 
     def item(self) -> Any:
-        """The single element as a Python number."""
+        """The single element as a Python number; raises for any other number of elements."""
+        if self._data.size != 1:
+            raise ConversionError(
+                f"item: needs a Tensor with one element, got shape {self.shape} (at {caller()}); "
+                "`t.tolist()` gives all of them"
+            )
         return self._data.item()
 
     def tolist(self) -> Any:
@@ -584,14 +654,19 @@ class Tensor(Node):
         raise ConversionError(
             f"{what} would cut the gradient of {self._name()} of shape {self.shape} off "
             f"(at {caller()}). To go on differentiating, use NumPy functions and operators on "
-            f"Tensors (np.stack or ag.array to build one); to leave the graph, write `{fix}`"
+            f"Tensors{' (np.stack or ag.array to build one)' if 'ndarray' in what else ''}; "
+            f"to leave the graph, write `{fix}`"
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self._requires:
             self._refuse_conversion("a conversion to ndarray", "t.detach().numpy()")
         value = np.asarray(self._data, dtype=dtype)
-        return value.copy() if copy or (copy is None and value.flags.writeable) else value
+        if copy:
+            return value.copy()
+        value = value.view()
+        value.flags.writeable = False
+        return value
 
     def _scalar(self, what: str) -> Any:
         if self._requires:
@@ -888,7 +963,10 @@ def array(nested: Any, dtype: Any = None) -> Any:
     elif _holds_node(nested):
         result = shaping.stack([array(item) for item in nested])
     else:
-        return np.array(nested, dtype=dtype)
+        result = np.array(nested, dtype=dtype)
+        if result.dtype.kind not in "biufc":
+            raise TypeError(f"array: {describe(nested)} holds no numbers (at {caller()})")
+        return result
     return result if dtype is None else shaping.astype(result, dtype)
 
 

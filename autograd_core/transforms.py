@@ -1,25 +1,23 @@
 """Functions of functions: gradients, products with Jacobians, Jacobians, Hessians.
 
 A transform gives the function it differentiates fresh nodes for its arguments, runs it, and walks
-back to those nodes only. Whether the walk is recorded does not depend on the arguments but on
-who may want to differentiate its result: an enclosing transform, or the owner of a Tensor that
-the function reaches from outside. So ``grad`` inside ``grad`` is right also where the inner
+back to those nodes only. Whether the walk is recorded does not depend on the type of the arguments
+but on whether the function reaches something else that requires a gradient: the argument of an
+enclosing transform, or anybody's leaf. So ``grad`` inside ``grad`` is right also where the inner
 function only closes over the outer argument.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .backprop import Route, fit, pull, reach
 from .containers import aligned, flatten
-from .errors import GradientError, ShapeError, caller
+from .errors import GradientError, ShapeError, caller, describe
 from .node import Array, Node
 from .ops.flow import identity
 from .tensor import Tensor, as_data, check_differentiable, is_recording, leaf, record, recording
@@ -30,30 +28,24 @@ __all__ = [
 
 Function = Callable[..., Any]
 
-#: How many transforms are running in this thread or task.
-_depth: ContextVar[int] = ContextVar("autograd_core.depth", default=0)
+class _Tracing:
+    """A block in which a function runs for a transform: it records also inside `no_grad`.
 
+    ``muted``: whether it is inside one, so that nobody may differentiate the result further.
+    """
 
-class _Scope(NamedTuple):
-    """Where a transform was called."""
+    __slots__ = ("_recording", "muted")
 
-    #: An enclosing transform is recording, so that it can differentiate the result.
-    enclosed: bool
-    #: Inside `no_grad`: nobody may.
-    muted: bool
+    def __enter__(self) -> _Tracing:
+        self.muted = not is_recording()
+        self._recording = recording() if self.muted else None
+        if self._recording is not None:
+            self._recording.__enter__()
+        return self
 
-
-@contextmanager
-def _tracing() -> Iterator[_Scope]:
-    """Run a function for a transform."""
-    muted = not is_recording()
-    scope = _Scope(_depth.get() > 0 and not muted, muted)
-    token = _depth.set(_depth.get() + 1)
-    try:
-        with recording():
-            yield scope
-    finally:
-        _depth.reset(token)
+    def __exit__(self, *exc: object) -> None:
+        if self._recording is not None:
+            self._recording.__exit__(*exc)
 
 
 def _alias(x: Any, what: str, copy: bool) -> Tensor:
@@ -74,65 +66,69 @@ class _Run:
 
     def __init__(
         self, name: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any],
-        argnums: Sequence[int], scope: _Scope, lasting: bool = False,
+        argnums: Sequence[int], scope: _Tracing, lasting: bool = False,
     ) -> None:
         self.scope = scope
-        chosen = [args[i] for i in argnums]
-        leaves, self.rebuild = flatten(tuple(chosen))
+        chosen = tuple([args[i] for i in argnums])
+        leaves, self.rebuild = flatten(chosen)
         if not leaves:
-            raise TypeError(f"{name}: nothing to differentiate by: {tuple(chosen)!r}")
-        self.aliases = [
-            _alias(x, f"{name}: an argument" if len(leaves) > 1 else f"{name}: the argument",
-                   lasting or scope.enclosed)
-            for x in leaves
-        ]
+            raise TypeError(f"{name}: nothing to differentiate by: {chosen!r}")
+        what = f"{name}: the argument" if len(leaves) == 1 else f"{name}: an argument"
+        self.aliases = [_alias(x, what, lasting) for x in leaves]
         self._own = [x._requires for x in self.aliases]
         full = list(args)
         for i, value in zip(argnums, self.rebuild(self.aliases), strict=True):
             full[i] = value
-        with self.awake():
+        self._wake()
+        try:
             self.out = f(*full, **kwargs)
+        finally:
+            self._sleep()
         # Whether an argument, or another Tensor that the function reaches, belongs to a graph
         # that somebody may walk: results are then recorded.
         self.traced = any(self._own)
 
-    @contextmanager
-    def awake(self) -> Iterator[None]:
-        """Let the aliases require gradients: only to this run, and only while it needs them.
+    # The aliases require gradients only to this run, and only while it needs them. To every other
+    # walk that comes by, one is what it stands for: a constant, or the argument.
 
-        To every other walk that comes by, one is what it stands for: a constant, or the argument.
-        """
+    def _wake(self) -> None:
         for x in self.aliases:
             x._requires = True
-        try:
-            yield
-        finally:
-            for x, requires in zip(self.aliases, self._own, strict=True):
-                x._requires = requires
+
+    def _sleep(self) -> None:
+        for x, requires in zip(self.aliases, self._own, strict=True):
+            x._requires = requires
 
     def look(self, outputs: Iterable[Any]) -> Route:
         """The route back to the aliases, noticing whether it passes by other people's leaves."""
-        with self.awake():
-            route = reach((y for y in outputs if isinstance(y, Node)), self.aliases)
+        self._wake()
+        try:
+            route = reach([y for y in outputs if isinstance(y, Node)], self.aliases)
+        finally:
+            self._sleep()
         self.traced = self.traced or route.outside
         return route
 
     @property
     def recorded(self) -> bool:
         """Whether results are Tensors that can be differentiated further."""
-        return not self.scope.muted and (self.scope.enclosed or self.traced)
+        return self.traced and not self.scope.muted
 
     def pull(
-        self, seeds: Sequence[tuple[Any, Array]], recorded: bool = False
+        self, seeds: Sequence[tuple[Any, Array]], recorded: bool = False,
+        route: Route | None = None,
     ) -> tuple[list[Array], bool]:
-        """Cotangents of the aliases, and whether they were recorded."""
+        """Cotangents of the aliases, and whether they were recorded.
+
+        ``route``: what :meth:`look` found for these outputs, if it is known already.
+        """
         outputs: dict[Node, Array] = {y: g for y, g in seeds if isinstance(y, Node)}
         if len(outputs) < len(seeds):  # one node returned twice, or plain values among them
             outputs = {}
             for y, g in seeds:
                 if isinstance(y, Node):
                     outputs[y] = outputs[y] + g if y in outputs else g
-        route = self.look(outputs)
+        route = route or self.look(outputs)
         recorded = recorded or self.recorded
         found = pull(_seeds(outputs, recorded), route, recorded=recorded)
         if self.recorded:
@@ -156,8 +152,9 @@ def _seeds(cotangents: dict[Node, Array], recorded: bool) -> dict[Node, Array]:
     return {y: g if isinstance(g, Node) else leaf(g, False) for y, g in cotangents.items()}
 
 
-def _one(y: Array) -> Array:
-    return np.ones_like(y._data)[()]
+def _one(y: Node) -> Array:
+    value = y._data
+    return type(value)(1) if isinstance(value, np.generic) else np.ones_like(value)[()]
 
 
 def _scalar(y: Any, name: str) -> Any:
@@ -171,7 +168,7 @@ def _scalar(y: Any, name: str) -> Any:
         raise GradientError(
             f"{name}: the function must return a scalar, got {type(y).__name__} (at {caller()})"
         )
-    if np.shape(y) != ():
+    if (y._data.shape if isinstance(y, Node) else np.shape(y)) != ():
         raise GradientError(
             f"{name}: the function must return a scalar, got shape {np.shape(y)} "
             f"(at {caller()}); reduce it with `.sum()`, or use `ag.jacobian` or "
@@ -202,6 +199,8 @@ def _is_single(argnums: Any) -> bool:
 def _positions(argnums: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
     """``argnums`` for a call with ``n`` positional arguments, counted from the front."""
     given: Any = (argnums,) if _is_single(argnums) else argnums
+    if type(argnums) is int and 0 <= argnums < n:  # nearly always
+        return (argnums,)
     if not isinstance(given, list | tuple) or not all(map(_is_single, given)):
         raise TypeError(f"{name}: argnums is an integer or a tuple of integers, got {argnums!r}")
     for i in given:
@@ -233,8 +232,8 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     ``argnums`` says with respect to which positional arguments; for a sequence the result is a
     tuple. An argument may be a nested tuple, list or dict of arrays, and its gradient has the
     same structure, each part with the shape and dtype of its argument. Results are plain arrays,
-    unless an enclosing transform is recording or the function reaches Tensors that require a
-    gradient besides its arguments: then they are Tensors that can be differentiated further.
+    unless the function reaches Tensors that require a gradient besides its arguments, those of an
+    enclosing transform among them: then they are Tensors that can be differentiated further.
 
     Raises :class:`GradientError` (a ``TypeError``) if ``f`` does not return a scalar or an
     argument is not of floating point.
@@ -254,9 +253,12 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def _gradient(f: Function, argnums: int | Sequence[int], name: str) -> Function:
+    if not callable(f):
+        raise TypeError(f"{name}: a function is needed, got {describe(f)} (at {caller()})")
+
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with _tracing() as scope:
+        with _Tracing() as scope:
             run = _Run(name, f, args, kwargs, _positions(argnums, len(args), name), scope)
             y = _scalar(run.out, name)
             seeds = [(y, _one(y))] if isinstance(y, Node) else []
@@ -296,7 +298,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> back(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    with _tracing() as scope:
+    with _Tracing() as scope:
         run = _Run("vjp", f, args, {}, range(len(args)), scope, lasting=True)
     outputs, structure = flatten(run.out)
     run.look(outputs)
@@ -304,10 +306,10 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     def back(cotangent: Any) -> Any:
         given = aligned(run.out, cotangent, "vjp: the cotangent")
         nested = any(isinstance(g, Node) for g in given)
-        with _tracing() as inside:
+        with _Tracing() as inside:
             seeds = [(y, _like(g, y, "vjp: a cotangent", "an output"))
                      for y, g in zip(outputs, given, strict=True)]
-            cotangents, _ = run.pull(seeds, not inside.muted and (inside.enclosed or nested))
+            cotangents, _ = run.pull(seeds, nested and not inside.muted)
         return run.rebuild(cotangents)
 
     # What `back` computes with is not handed out to be written into.
@@ -346,7 +348,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
         raise TypeError(f"jvp: {len(primals)} primals but {len(tangents)} tangents")
     directions = aligned(tuple(primals), tuple(tangents), "jvp: a tangent")
     nested = any(isinstance(t, Node) for t in directions)
-    with _tracing() as scope:
+    with _Tracing() as scope:
         run = _Run("jvp", f, tuple(primals), {}, range(len(primals)), scope, lasting=nested)
         directions = [
             _like(t, x, "jvp: a tangent", "a primal")
@@ -390,7 +392,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with _tracing() as scope:
+        with _Tracing() as scope:
             positions = _positions(argnums, len(args), "jacobian")
             run = _Run("jacobian", f, args, kwargs, positions, scope)
             outputs, structure = flatten(run.out)
@@ -412,10 +414,11 @@ def _rows(run: _Run, y: Any) -> list[Array]:
         return [np.zeros(shape + x.shape, x.dtype) for x in run.aliases]
     check_differentiable(y._data, "jacobian: the function's result")
     rows: list[list[Array]] = [[] for _ in run.aliases]
+    route = run.look([y])
     for i in range(y.size):
-        seed = np.zeros(y.size, y.dtype)
+        seed = np.zeros_like(y._data, shape=(y.size,))
         seed[i] = 1
-        cotangents, _ = run.pull([(y, seed.reshape(shape)[()])])
+        cotangents, _ = run.pull([(y, seed.reshape(shape)[()])], route=route)
         for column, cotangent in zip(rows, cotangents, strict=True):
             column.append(cotangent)
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ Random = np.random.Generator | int | None
 
 def _check_features(x: Any, n_in: int, name: str) -> Any:
     """The input as an array, its last axis checked."""
-    if isinstance(x, list | tuple):
+    if not hasattr(x, "shape"):
         x = ag.array(x)
     shape = x.shape
     if not shape or shape[-1] != n_in:
@@ -49,6 +50,8 @@ class Neuron(Module):
         rng: Random = None,
         dtype: Any = np.float32,
     ) -> None:
+        if n_in < 1:
+            raise ValueError(f"Neuron: n_in must be positive, got {n_in}")
         weight = get_init(init)((n_in, 1), as_rng(rng), dtype)
         self.weight = Parameter(weight[:, 0], label="w")
         self.bias = Parameter(np.zeros((), dtype), label="b")
@@ -79,6 +82,8 @@ class Layer(Module):
         rng: Random = None,
         dtype: Any = np.float32,
     ) -> None:
+        if n_in < 1 or n_out < 1:
+            raise ValueError(f"Layer: sizes must be positive, got {n_in} and {n_out}")
         source = as_rng(rng)
         weights = get_init(init)((n_in, n_out), source, dtype)
         self.neurons = [
@@ -88,7 +93,7 @@ class Layer(Module):
         ]
 
     def forward(self, x: Any) -> Any:
-        if isinstance(x, list | tuple):
+        if not hasattr(x, "shape"):
             x = ag.array(x)
         return np.stack([neuron(x) for neuron in self.neurons], axis=-1)
 
@@ -202,7 +207,7 @@ class MLP(Sequential):
             init = "he" if hidden is activations.relu else "xavier"
         source = as_rng(rng)
         layers: list[Callable[[Any], Any]] = []
-        for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for i, (n_in, n_out) in enumerate(pairwise(sizes)):
             linear = Linear(n_in, n_out, init=init, rng=source, dtype=dtype)
             linear.weight.label, linear.bias.label = f"W{i + 1}", f"b{i + 1}"  # type: ignore[union-attr]
             layers.append(linear)

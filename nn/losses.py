@@ -2,7 +2,7 @@
 
 Each is the negative log-likelihood of an output unit, in the form that does not overflow, and
 averages over the batch. Shapes must match exactly: a prediction of shape (64, 1) against a target
-of shape (64,) would broadcast to (64, 64) and train on nonsense.
+of shape (64,) would broadcast to (64, 64) and train on nonsense. An empty batch is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ __all__ = ["bce_with_logits", "cross_entropy", "get", "mse"]
 
 
 def _same_shape(name: str, prediction: Any, target: Any) -> Any:
-    """The target as an array; raises unless its shape is the prediction's."""
+    """The target as an array in the prediction's dtype if it holds integers.
+
+    Raises unless its shape is the prediction's.
+    """
     if not hasattr(target, "shape"):
         target = np.asarray(target)
     if target.shape != prediction.shape:
@@ -30,6 +33,10 @@ def _same_shape(name: str, prediction: Any, target: Any) -> Any:
             f"{name}: the prediction has shape {tuple(prediction.shape)} but the target "
             f"{tuple(target.shape)}; they must be equal{hint}"
         )
+    if 0 in target.shape:
+        raise ag.ShapeError(f"{name}: an empty batch, of shape {tuple(target.shape)}, has no mean")
+    if target.dtype.kind in "iub":  # int64 with float32 would make float64
+        target = target.astype(prediction.dtype)
     return target
 
 
@@ -71,18 +78,24 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
             f"{tuple(labels.shape)}; they must be (batch, classes) and (batch,)"
             + ("; for one-hot targets pass `targets.argmax(1)`" if labels.shape == shape else "")
         )
+    n, classes = shape
+    if not n:
+        raise ag.ShapeError(f"cross_entropy: an empty batch, of shape {tuple(shape)}, has no mean")
+    check_labels(labels.numpy() if isinstance(labels, ag.Tensor) else labels, classes)
+    # Not logsumexp(logits) - chosen: in float32, ln(e¹⁰⁰⁰ + e¹⁰⁰⁰) - 1000 has four digits of ln 2.
+    return -ag.log_softmax(logits, axis=1)[np.arange(n), labels].mean()
+
+
+def check_labels(labels: Any, classes: int) -> None:
+    """Raise unless every label is an integer in [0, classes)."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: labels must be integers, got {labels.dtype}")
-    n, classes = shape
-    plain = labels.numpy() if isinstance(labels, ag.Tensor) else labels
-    if n and not (0 <= plain.min() and plain.max() < classes):
-        wrong = plain[(plain < 0) | (plain >= classes)][0]
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(
             f"cross_entropy: label {wrong} is out of range for {classes} classes (0 to "
             f"{classes - 1})"
         )
-    chosen = logits[np.arange(n), labels]
-    return (ag.logsumexp(logits, axis=1) - chosen).mean()
 
 
 _BY_NAME = {"bce_with_logits": bce_with_logits, "cross_entropy": cross_entropy, "mse": mse}

@@ -85,8 +85,13 @@ class Module:
             parameter.zero_grad()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """A copy of every parameter's value, by name."""
-        return {name: np.array(p.numpy(force=True)) for name, p in self.named_parameters()}
+        """A copy of every parameter's value, by name, in row-major order.
+
+        Safetensors writes an array's memory as it lies, and so would mix up a transposed one.
+        """
+        return {
+            name: np.array(p.numpy(force=True), order="C") for name, p in self.named_parameters()
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Set every parameter from ``state``, cast to the parameter's dtype.

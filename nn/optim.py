@@ -91,16 +91,16 @@ class Optimizer:
         self, value: Array, grad: Array, state: tuple[Array, ...], coefficients: tuple[float, ...]
     ) -> tuple[Array, tuple[Array, ...]]:
         """``update``, a block at a time: the same numbers, several times less memory traffic."""
-        flat = [np.ascontiguousarray(x).reshape(-1) for x in (value, grad, *state)]
-        new = [np.empty_like(x) for x in (flat[0], *flat[2:])]
+        old = [np.ascontiguousarray(x).reshape(-1) for x in (value, grad, *state)]
+        new = [np.empty(x.shape, x.dtype) for x in (value, *state)]
+        flat = [x.reshape(-1) for x in new]
         for begin in range(0, value.size, _BLOCK):
             block = slice(begin, begin + _BLOCK)
-            v, g, *s = [x[block] for x in flat]
+            v, g, *s = [x[block] for x in old]
             result, after = self.update(v, g, tuple(s), *coefficients)
-            for target, part in zip(new, (result, *after), strict=True):
+            for target, part in zip(flat, (result, *after), strict=True):
                 target[block] = part
-        first, *rest = [x.reshape(value.shape) for x in new]
-        return first, tuple(rest)
+        return new[0], tuple(new[1:])
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -115,22 +115,32 @@ class Optimizer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`; raises ``ValueError`` if it is of other parameters."""
-        loaded = [None if s is None else tuple(np.array(x) for x in s) for s in state["state"]]
-        if len(loaded) != len(self.parameters):
+        """Go on from a :meth:`state_dict`, cast to the dtypes of the parameters.
+
+        Raises ``ValueError`` if it is of other parameters or of another optimiser, before anything
+        is changed.
+        """
+        steps, given = int(state["steps"]), state["state"]
+        if len(given) != len(self.parameters):
             raise ValueError(
-                f"{type(self).__name__}: the state is of {len(loaded)} parameters, "
+                f"{type(self).__name__}: the state is of {len(given)} parameters, "
                 f"not {len(self.parameters)}"
             )
-        for parameter, parts in zip(self.parameters, loaded, strict=True):
-            for part in parts or ():
-                if part.shape != parameter.shape:
-                    raise ValueError(
-                        f"{type(self).__name__}: a state of shape {part.shape} for a parameter "
-                        f"of shape {parameter.shape}"
-                    )
+        loaded: list[tuple[Array, ...] | None] = []
+        for parameter, parts in zip(self.parameters, given, strict=True):
+            if parts is None:
+                loaded.append(None)
+                continue
+            arrays = tuple(np.array(x, parameter.dtype) for x in parts)
+            expected = [parameter.shape] * len(self.start(parameter.numpy(force=True)))
+            if [x.shape for x in arrays] != expected:
+                raise ValueError(
+                    f"{type(self).__name__}: a state of shapes {[x.shape for x in arrays]} for a "
+                    f"parameter of shape {parameter.shape}, where {expected} is needed"
+                )
+            loaded.append(arrays)
         self._state = loaded
-        self.steps = int(state["steps"])
+        self.steps = steps
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.parameters)} parameters, lr={self.lr})"
@@ -186,6 +196,8 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"Adam: betas must be in [0, 1), got {betas}")
+        if not eps >= 0:
+            raise ValueError(f"Adam: eps must not be negative, got {eps}")
         self.betas = betas
         self.eps = eps
 

@@ -53,14 +53,15 @@ def _checked(x: Any, name: str, dtype: np.dtype[Any]) -> np.ndarray:
     if array.ndim == 0:
         raise ag.ShapeError(f"fit: {name} must have a first axis of samples, got a scalar")
     if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is too large for the dtype becomes infinite
+            array = array.astype(dtype, copy=False)
         bad = ~np.isfinite(array)
         if bad.any():
             first = tuple(int(i) for i in np.argwhere(bad)[0])
             raise ValueError(
-                f"fit: {name} holds {int(bad.sum())} values that are NaN or infinite, the first "
-                f"at index {first}; remove or fill them, for instance with np.nan_to_num"
+                f"fit: {name} holds {int(bad.sum())} values that are NaN or infinite in {dtype}, "
+                f"the first at index {first}; remove or fill them, for instance with np.nan_to_num"
             )
-        array = array.astype(dtype, copy=False)
     return array
 
 
@@ -82,22 +83,24 @@ def predict(model: Callable[[Any], Any], X: Any, batch_size: int = 1024) -> np.n
 
     The first axis of ``X`` counts the samples.
     """
+    if batch_size < 1:
+        raise ValueError(f"predict: batch_size must be positive, got {batch_size}")
     dtype = _dtype_of(model)
     inputs = np.asarray(X)
     if dtype is not None:
         inputs = inputs.astype(dtype, copy=False)
-    was_training = isinstance(model, Module) and model.training
-    if isinstance(model, Module):
-        model.eval()
+    modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
     try:
+        for module, _ in modes:
+            module.training = False
         with ag.no_grad():
             outputs = [
                 model(ag.tensor(inputs[i : i + batch_size])).numpy()
                 for i in range(0, max(1, len(inputs)), batch_size)
             ]
     finally:
-        if was_training and isinstance(model, Module):
-            model.train()
+        for module, training in modes:
+            module.training = training
     return np.concatenate(outputs)
 
 
@@ -147,7 +150,18 @@ def fit(
     if validation_data is not None:
         names = ("validation X", "validation y")
         held_out = _dataset(*validation_data, names, dtype)
+    elif metrics:
+        raise ValueError("fit: metrics are computed on validation_data, and there is none")
     loss_of = losses.get(loss)
+    if loss_of is losses.cross_entropy:
+        # All labels now: one that is out of range would otherwise be found in the middle.
+        shape = predict(model, inputs[:1]).shape
+        for data in (targets, held_out[1] if held_out else targets):
+            if len(shape) == 2 and data.ndim == 1:
+                losses.check_labels(data, shape[1])
+    if held_out is not None:  # what does not fit is found before the first epoch, not after it
+        with ag.no_grad():
+            loss_of(ag.tensor(predict(model, held_out[0][:1])), held_out[1][:1])
     if optimizer is None:
         optimizer = Adam(model.parameters())
     callbacks = list(callbacks)
@@ -184,7 +198,8 @@ def fit(
             history.append(**values)
             bar.update(1)
             bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()})
-            if any([callback(epoch, history) is True for callback in callbacks]):
+            ends = [callback(epoch, history) is True for callback in callbacks]  # all are called
+            if any(ends):
                 break
     return history
 

@@ -163,10 +163,11 @@ def test_a_tensor_without_gradient_converts(convert):
 
 def test_a_converted_tensor_is_not_written_through():
     t = ag.tensor([1.0, 2.0])
-    np.asarray(t)[0] = 9.0
+    np.array(t)[0] = 9.0
     assert t.data.tolist() == [1, 2]
-    with pytest.raises(ValueError, match="read-only"):
-        t.numpy()[0] = 9.0
+    for convert in (np.asarray, lambda t: t.numpy(), lambda t: np.asarray(t, copy=False)):
+        with pytest.raises(ValueError, match="read-only"):
+            convert(t)[0] = 9.0
 
 
 def test_numbers_come_out_of_tensors_without_gradient():
@@ -311,9 +312,9 @@ def test_operators_leave_it_to_a_type_that_opted_out():
 @pytest.mark.parametrize("operand", [None, "two", object(), {1: 2}],
                          ids=["None", "str", "object", "dict"])
 def test_an_operand_that_is_no_number(operand):
-    with pytest.raises(TypeError, match=r"multiply|unsupported operand"):
-        vector() * operand
     with pytest.raises(TypeError):
+        vector() * operand
+    with pytest.raises(TypeError, match=r"multiply: cannot compute with .* of type"):
         np.multiply(vector(), operand)
 
 

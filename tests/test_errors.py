@@ -58,22 +58,17 @@ def test_the_cause_is_kept():
 
 
 @pytest.mark.parametrize(("compute", "parts"), [
-    (lambda: ag.tensor(np.ones((64, 1))) - ag.tensor(np.ones((3, 64))).T @ np.ones((3, 2)),
-     ["subtract(float64(64, 1)"]),
     (lambda: np.add(ag.tensor(np.ones((2, 3))), np.ones((3, 2))),
      ["add(float64(2, 3), float64(3, 2))", "do not broadcast", "axis -1 has sizes 3 and 2",
       "x[:, None]"]),
     (lambda: ag.tensor(np.ones((2, 3))) @ np.ones(2),
      ["matmul(float64(2, 3), float64(2,))", "inner sizes 3 and 2 differ", "x.T @ w"]),
     (lambda: np.stack([ag.tensor(np.ones(2)), np.ones(3)]), ["stack", "[(2,), (3,)]"]),
-    (lambda: ag.tensor(np.ones(3)) + "a", ["add", "'a'", "str"]),
+    (lambda: np.add(ag.tensor(np.ones(3)), "a"), ["add", "'a'", "str"]),
     (lambda: ag.tensor(np.ones(3))["a"], ["index", "'a'", "str"]),
     (lambda: ag.tensor(np.ones(3))[np.array([0.5])], ["indices", "float64"]),
 ])
 def test_messages_hold_what_is_needed(compute, parts):
-    if parts == ["subtract(float64(64, 1)"]:  # this one broadcasts: nothing is raised
-        assert compute().shape == (64, 2)
-        return
     with pytest.raises((ValueError, TypeError, IndexError)) as caught:
         compute()
     for part in parts:

@@ -154,5 +154,5 @@ def test_a_stepped_leaf_does_not_remember_its_steps():
         (x * x).sum().backward()
         x.data -= 0.1 * x.grad
         x.zero_grad()
-    arrays = [o for o in gc.get_referents(x) if isinstance(o, np.ndarray)]
-    assert len(arrays) <= 2
+    x * x  # nobody holds the array of x any more: no second copy need be kept
+    assert [o.shape for o in gc.get_referents(x) if isinstance(o, np.ndarray)] == [(1000,)]

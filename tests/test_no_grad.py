@@ -233,19 +233,6 @@ def test_a_generator_that_is_run_to_its_end():
     assert records()
 
 
-def test_a_decorated_generator():
-    @ag.no_grad()
-    def f():
-        yield records()
-        yield records()
-
-    assert list(f()) == [False, False]
-    seen = []
-    for inside in f():
-        seen.append((inside, records()))
-    assert seen == [(False, True), (False, True)]
-
-
 def test_a_decorated_coroutine():
     @ag.no_grad()
     async def f():
@@ -254,6 +241,32 @@ def test_a_decorated_coroutine():
 
     assert asyncio.run(f()) is False
     assert records()
+
+
+def test_a_generator_cannot_be_decorated():
+    """Its body would run after the call had returned, and record."""
+
+    def generator():
+        yield records()
+
+    async def asynchronous():
+        yield records()
+
+    for f in (generator, asynchronous):
+        with pytest.raises(TypeError, match=r"with ag\.no_grad\(\)"):
+            ag.no_grad()(f)
+
+
+def test_a_block_closed_in_another_context():
+    def values():
+        with ag.no_grad():
+            yield
+
+    suspended = values()
+    contextvars.copy_context().run(next, suspended)
+    suspended.close()
+    assert records()
+    assert while_another_thread_suspends(records)
 
 
 def test_suspended_generators_that_end_in_another_order():

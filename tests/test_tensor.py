@@ -390,17 +390,30 @@ def test_assigned_leaves_do_not_share():
     assert x.data.tolist() == [3, 4]
 
 
-@pytest.mark.parametrize("view", [lambda x: x.reshape(-1), lambda x: x.T, lambda x: x[:1]],
-                         ids=["reshape", "transpose", "slice"])
-def test_a_changed_leaf_that_was_used_through_a_view(view):
+VIEWS = {
+    "reshape": lambda x: x.reshape(-1), "transpose": lambda x: x.T, "slice": lambda x: x[:1],
+    "view of a view": lambda x: x.T[::-1], "einsum": lambda x: np.einsum("ij->ji", x),
+    "the array itself": ag.stop_gradient, "a view of itself": lambda x: ag.stop_gradient(x).T,
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@pytest.mark.parametrize("held", [True, False], ids=["array kept", "array dropped"])
+@pytest.mark.parametrize("used", [False, True], ids=["not used since", "used since"])
+def test_a_changed_leaf_that_was_used_through_a_view(view, held, used):
     x, w = ag.tensor([[1.0, 2.0]]), leaf(3.0)
     y = (view(x) * w).sum()
-    x.data[...] = 9.0
+    array = x.data
+    array[...] = 9.0
+    later = x * 1 if used else None
+    if not held:
+        del array
     try:
         y.backward()
     except ag.StaleGraphError:
         return
     assert w.grad == 3.0
+    del later
 
 
 def test_writing_through_a_reference_kept_across_an_assignment():

@@ -289,6 +289,16 @@ def test_a_function_that_returns_a_tensor_it_closes_over():
     assert w.grad == 1.0
 
 
+def test_no_rule_is_asked_for_what_an_inner_transform_differentiated_by():
+    """The cosine below has no rule, and only the inner argument would need it."""
+    cosine, sine = ag.primitive(np.cos), ag.primitive(np.sin)
+    sine.defvjp(lambda g, y, x: g * cosine(x))
+    slope = ag.grad(lambda x: x * ag.grad(lambda y: sine(y) * x)(3.0))(2.0)
+    assert slope == 4.0 * np.cos(3.0)
+    slope = ag.grad(lambda x: ag.jvp(lambda y: sine(y) * x, (3.0,), (1.0,))[1])(2.0)
+    assert slope == np.cos(3.0)
+
+
 def test_an_argument_that_requires_a_gradient_keeps_it():
     x = ag.tensor([1.0, 2.0], requires_grad=True)
     slope = ag.grad(lambda x: (x**3).sum())(x)

@@ -61,6 +61,8 @@ def _count(x: Array, axis: Axis) -> int:
 
 
 def _sum_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    if type(x) is np.ndarray:  # what x.sum does, without the Python function around it
+        return np.add.reduce(x, axis, None, None, keepdims)
     return x.sum(axis, None, None, keepdims)
 
 
@@ -85,7 +87,7 @@ sum_ = define(
 def _mean_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     if x.dtype.itemsize < 4:  # NumPy sums half precision in single precision
         return x.mean(axis, None, None, keepdims)
-    return x.sum(axis, None, None, keepdims) / _count(x, axis)
+    return _sum_forward(x, axis, keepdims) / _count(x, axis)
 
 
 def _mean_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -101,7 +103,8 @@ def sum(
     a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
     initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
-    refuse_options("sum", out=out)
+    if out is not None:
+        refuse_options("sum", out=out)
     if where is not np._NoValue:
         a = np.where(where, a, 0)
     if dtype is not None:

@@ -1,0 +1,236 @@
+"""Weights in files: complete or not there, right or refused."""
+
+import json
+import os
+import stat
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+import autograd_core as ag
+import nn
+
+
+@pytest.fixture
+def model():
+    return nn.MLP([3, 4, 2], rng=0)
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    return nn.save(model, tmp_path / "weights.safetensors")
+
+
+def weights(model):
+    return {name: np.array(w) for name, w in model.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a
+    )
+
+
+# Round trips. ------------------------------------------------------------------------------------
+
+
+class Odd(nn.Module):
+    """Shapes and memory layouts that a file format could get wrong."""
+
+    def __init__(self, seed=0):
+        rng = np.random.default_rng(seed)
+        self.scalar = nn.Parameter(rng.standard_normal())
+        self.empty = nn.Parameter(np.zeros((0, 3)))
+        self.columns_first = nn.Parameter(np.asfortranarray(rng.standard_normal((3, 4))))
+        self.strided = nn.Parameter(rng.standard_normal((6, 4))[::2, ::-1])
+        self.half = nn.Parameter(rng.standard_normal(3).astype(np.float16))
+        self.extreme = nn.Parameter([-0.0, np.inf, -np.inf, 5e-324])
+
+
+@pytest.mark.parametrize("make", [
+    lambda seed: nn.MLP([3, 4, 2], rng=seed),
+    lambda seed: nn.MLP([3, 4, 2], rng=seed, dtype=np.float64),
+    lambda seed: nn.Linear(1, 1, bias=False, rng=seed),
+    lambda seed: nn.Sequential(nn.Layer(2, 3, rng=seed), nn.Neuron(3, rng=seed)),
+    Odd,
+])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_what_is_saved_is_loaded_bit_for_bit(make, as_text, tmp_path):
+    source, target = make(0), make(1)
+    path = tmp_path / "weights.safetensors"
+    assert nn.save(source, str(path) if as_text else path) == path
+    assert nn.load(target, str(path) if as_text else path) is target
+    assert same(weights(source), weights(target))
+    assert all(p.is_leaf and p.requires_grad for p in target.parameters())
+
+
+def test_the_file_is_read_by_safetensors_itself(model, saved):
+    from safetensors.numpy import load_file
+
+    assert same(load_file(saved), weights(model))
+
+
+def test_a_loaded_model_predicts_and_trains_alike(model, saved):
+    other = nn.load(nn.MLP([3, 4, 2], rng=1), saved)
+    x = np.random.default_rng(0).standard_normal((9, 3))
+    assert np.array_equal(nn.predict(model, x), nn.predict(other, x))
+    for m in (model, other):
+        nn.fit(m, x, np.ones((9, 2)), epochs=2, seed=0, progress=False)
+    assert same(weights(model), weights(other))
+
+
+def test_loading_casts_to_the_dtype_of_the_model(saved):
+    other = nn.load(nn.MLP([3, 4, 2], rng=1, dtype=np.float64), saved)
+    assert {p.dtype for p in other.parameters()} == {np.dtype(np.float64)}
+
+
+def test_saving_replaces_what_was_there(model, saved):
+    other = nn.MLP([3, 4, 2], rng=1)
+    nn.save(other, saved)
+    assert same(weights(nn.load(model, saved)), weights(other))
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_the_file_gets_the_permissions_of_any_new_file(saved):
+    ordinary = saved.with_name("ordinary")
+    ordinary.touch()
+    assert stat.S_IMODE(saved.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+# Files that are refused, the model unchanged. ----------------------------------------------------
+
+
+def header(tensors):
+    text = json.dumps(tensors).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda content: content[:-1],
+    lambda content: content[: len(content) // 2],
+    lambda content: content[:20],
+    lambda content: content[:7],
+    lambda content: b"",
+    lambda content: content + b"more",
+    lambda content: b"\x80\x04\x95" + content,
+    lambda content: b"not weights at all, but long enough to hold a header",
+    lambda content: struct.pack("<Q", 1 << 60) + content[8:],
+    lambda content: header({"layers.0.weight": {
+        "dtype": "F32", "shape": [9, 9], "data_offsets": [0, 4]}}) + bytes(4),
+], ids=["last byte", "half", "header only", "too short", "empty", "longer", "shifted", "text",
+        "huge header", "lying header"])
+def test_a_file_that_is_no_safetensors_file(spoil, model, saved):
+    other = nn.MLP([3, 4, 2], rng=1)
+    before = weights(other)
+    saved.write_bytes(spoil(saved.read_bytes()))
+    with pytest.raises(ValueError, match=r"load: .*weights\.safetensors is not a complete"):
+        nn.load(other, saved)
+    assert same(weights(other), before)
+
+
+@pytest.mark.parametrize(("make", "error", "message"), [
+    (lambda: nn.MLP([3, 4, 4, 2], rng=1), KeyError, r"missing \['layers\.4\.bias'"),
+    (lambda: nn.MLP([3, 2], rng=1), KeyError, r"unknown \['layers\.2\.bias'"),
+    (lambda: nn.Linear(3, 4, rng=1), KeyError, "missing"),
+    (lambda: nn.MLP([3, 5, 2], rng=1), ag.ShapeError, r"layers\.0\.weight .*\(3, 5\).*\(3, 4\)"),
+    (lambda: nn.MLP([3, 4, 3], rng=1), ag.ShapeError, r"layers\.2\.weight .*\(4, 3\).*\(4, 2\)"),
+])
+def test_weights_of_another_model(make, error, message, saved):
+    other = make()
+    before = weights(other)
+    with pytest.raises(error, match=message):
+        nn.load(other, saved)
+    assert same(weights(other), before)
+
+
+def test_a_file_that_is_not_there(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        nn.load(model, tmp_path / "nothing")
+
+
+# Complete or not at all. -------------------------------------------------------------------------
+
+
+def failing(*args, **kwargs):
+    raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("broken", ["replace", "fsync", "chmod", "write"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    broken, exists, model, tmp_path, monkeypatch
+):
+    path = tmp_path / "weights.safetensors"
+    if exists:
+        nn.save(model, path)
+        before = path.read_bytes()
+    if broken == "write":
+        real = os.fdopen
+
+        def fdopen(*args, **kwargs):
+            file = real(*args, **kwargs)
+
+            class Full:
+                def __enter__(self):
+                    return self
+
+                def __exit__(self, *exc):
+                    file.close()
+
+                def write(self, content):
+                    file.write(content[:10])
+                    failing()
+
+            return Full()
+
+        monkeypatch.setattr(os, "fdopen", fdopen)
+    else:
+        monkeypatch.setattr(os, broken, failing)
+    with pytest.raises(OSError, match="the disk is full"):
+        nn.save(nn.MLP([3, 4, 2], rng=1), path)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ([path.name] if exists else [])
+    if exists:
+        assert path.read_bytes() == before
+
+
+def test_the_file_is_complete_before_it_takes_its_place(model, tmp_path, monkeypatch):
+    """What os.replace moves into place is the whole file, from the same folder."""
+    real, moved = os.replace, []
+
+    def replace(source, target):
+        moved.append((os.path.dirname(source), os.path.getsize(source)))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    path = nn.save(model, tmp_path / "w")
+    assert moved == [(str(tmp_path), path.stat().st_size)]
+
+
+def test_a_folder_that_is_not_there(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"save: there is no folder .*missing"):
+        nn.save(model, tmp_path / "missing" / "weights.safetensors")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_path_that_is_a_folder(model, tmp_path):
+    target = tmp_path / "taken"
+    target.mkdir()
+    with pytest.raises(OSError, match="taken"):
+        nn.save(model, target)
+    assert os.listdir(tmp_path) == ["taken"] and os.listdir(target) == []
+
+
+def test_without_safetensors_the_message_says_what_to_install(model, saved, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "safetensors"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    before = saved.read_bytes()
+    with pytest.raises(ImportError, match=r"needs safetensors: pip install 'autograd-core\[train"):
+        nn.save(model, saved)
+    assert saved.read_bytes() == before
+    with pytest.raises(ImportError, match="needs safetensors"):
+        nn.load(model, saved)
