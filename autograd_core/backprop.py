@@ -68,13 +68,12 @@ def reach(outputs: Iterable[Node], targets: Sequence[Node] | None = None) -> Rou
                 age = x._born
                 if age > born or (x._lent is not None and x.changed()):
                     raise stale(node, x)
-                if x._requires:
-                    if age not in nodes:
-                        if age >= oldest:
-                            nodes[age] = x
-                            stack.append(x)
-                        else:
-                            outside = True
+                if x._requires and age not in nodes:
+                    if age >= oldest:
+                        nodes[age] = x
+                        stack.append(x)
+                    else:
+                        outside = True
     if outside:  # otherwise all that requires a gradient comes from the targets
         nodes = _leading(nodes, ends)
     return Route(nodes, ends, outside)

@@ -212,7 +212,9 @@ def as_data(data: Any, dtype: Any = None) -> Array:
     try:
         result = np.array(data, dtype=dtype)
     except (ValueError, OverflowError) as cause:
-        raise ShapeError(f"tensor: {describe(data)} makes no array: {cause} (at {caller()})") from cause
+        raise ShapeError(
+            f"tensor: {describe(data)} makes no array: {cause} (at {caller()})"
+        ) from cause
     if result.dtype == object:
         raise TypeError(
             f"tensor: {type(data).__name__} does not make an array of numbers (at {caller()}); "
@@ -708,7 +710,9 @@ class Tensor(Node):
         return (self[i] for i in range(self._data.shape[0]))
 
     def __format__(self, spec: str) -> str:
-        return format(self._data.item() if self._data.size == 1 else self._data, spec) if spec else str(self)
+        if not spec:
+            return str(self)
+        return format(self._data.item() if self._data.size == 1 else self._data, spec)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if self.op is not None:
