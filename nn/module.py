@@ -121,7 +121,9 @@ class Module:
 
     def __repr__(self) -> str:
         inside = [
-            (name, part) for name, part in _children(self) if isinstance(part, Module)
+            (name, part)
+            for name, part in _children(self)
+            if isinstance(part, Module) and self not in part.modules()
         ]
         if not inside:
             return self.describe()
@@ -148,9 +150,14 @@ def _children(owner: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{key}.{name}", part
 
 
-def _parts(module: Module, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Every parameter and module inside, with its dotted name, depth first."""
+def _parts(module: Module, prefix: str, seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Every parameter and module inside, with its dotted name, depth first; each module once."""
+    seen = {id(module)} if seen is None else seen
     for name, part in _children(module):
+        if isinstance(part, Module):
+            if id(part) in seen:
+                continue
+            seen.add(id(part))
         yield prefix + name, part
         if isinstance(part, Module):
-            yield from _parts(part, f"{prefix}{name}.")
+            yield from _parts(part, f"{prefix}{name}.", seen)

@@ -46,6 +46,8 @@ class Optimizer:
                     f"{type(self).__name__}: expected nn.Parameter, got "
                     f"{type(parameter).__name__}; pass `model.parameters()`"
                 )
+        if len(set(self.parameters)) < len(self.parameters):
+            raise ValueError(f"{type(self).__name__}: a parameter is given twice")
         if not callable(lr) and not lr >= 0:
             raise ValueError(f"{type(self).__name__}: lr must not be negative, got {lr}")
         self.lr = lr

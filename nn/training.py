@@ -87,6 +87,8 @@ def predict(model: Callable[[Any], Any], X: Any, batch_size: int = 1024) -> np.n
         raise ValueError(f"predict: batch_size must be positive, got {batch_size}")
     dtype = _dtype_of(model)
     inputs = np.asarray(X)
+    if inputs.ndim == 0:
+        raise ag.ShapeError("predict: X must have a first axis of samples, got a scalar")
     if dtype is not None:
         inputs = inputs.astype(dtype, copy=False)
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
@@ -164,6 +166,11 @@ def fit(
             loss_of(ag.tensor(predict(model, held_out[0][:1])), held_out[1][:1])
     if optimizer is None:
         optimizer = Adam(model.parameters())
+    elif not set(model.parameters()) & set(optimizer.parameters):
+        raise ValueError(
+            "fit: the optimizer updates none of the model's parameters; make it with "
+            "`model.parameters()` of this model"
+        )
     callbacks = list(callbacks)
     rng = np.random.default_rng(seed)
     history = History()

@@ -259,3 +259,14 @@ Forest(
 ])
 def test_repr(module, text):
     assert repr(module()) == text
+
+
+def test_a_module_that_refers_to_itself_or_to_its_owner():
+    inner, outer = nn.Linear(2, 1, rng=0), nn.Sequential(nn.Linear(1, 2, rng=0))
+    inner.itself = inner
+    assert [name for name, _ in inner.named_parameters()] == ["weight", "bias"]
+    assert repr(inner) == "Linear(2, 1)"
+    outer.layers[0].owner = outer
+    assert [name for name, _ in outer.named_parameters()] == ["layers.0.weight", "layers.0.bias"]
+    assert list(outer.modules()) == [outer, outer.layers[0]]
+    assert "Linear(1, 2)" in repr(outer)

@@ -421,3 +421,9 @@ def test_adam_in_the_valley_of_rosenbrock():
         ((1 - x) ** 2 + 100 * (y - x**2) ** 2).backward()
         optimizer.step()
     np.testing.assert_allclose(value(p), [1, 1], atol=1e-2)
+
+
+def test_a_parameter_given_twice_is_refused():
+    p = nn.Parameter([1.0])
+    with pytest.raises(ValueError, match="given twice"):
+        nn.optim.SGD([p, p])

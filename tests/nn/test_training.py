@@ -563,3 +563,15 @@ def test_training_gives_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(nn.MLP([3, 4, 1], rng=0), *problem(), epochs=2, validation_data=problem(3))
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    model, other = nn.Linear(2, 1, rng=0), nn.Linear(2, 1, rng=0)
+    with pytest.raises(ValueError, match="none of the model's parameters"):
+        nn.fit(model, np.ones((4, 2)), np.ones((4, 1)), progress=False,
+               optimizer=nn.optim.SGD(other.parameters()))
+
+
+def test_predict_needs_an_axis_of_samples():
+    with pytest.raises(ag.ShapeError, match="first axis of samples"):
+        nn.predict(nn.Linear(2, 1, rng=0), 3.0)
