@@ -23,6 +23,7 @@ import numpy as np
 from .errors import describe
 from .node import Array, Node, stale
 
+
 class Route:
     """The part of a graph that a reverse walk visits.
 

@@ -348,6 +348,8 @@ class Tensor(Node):
         value = as_data(data, dtype)
         if requires_grad:
             check_differentiable(value, "requires_grad=True for a Tensor")
+        elif value.dtype.kind not in "biufc":
+            raise TypeError(f"tensor: dtype {value.dtype} is not of numbers (at {caller()})")
         self._data = value
         self.op = None
         self.inputs = ()
@@ -626,6 +628,10 @@ class Tensor(Node):
         """
         if self._requires and not force:
             self._refuse_conversion("t.numpy()", "t.detach().numpy()")
+        value = self._data
+        if type(value) is np.ndarray and value.ndim and self._lent is None:
+            value.flags.writeable = False
+            return value
         return self._shared()
 
     def _shared(self) -> Array:

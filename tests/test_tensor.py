@@ -81,8 +81,14 @@ def test_what_is_no_array_of_numbers(data, message):
         ag.tensor(data)
 
 
-@pytest.mark.parametrize("data", [3, True, "three", [1, 2], 1j],
-                         ids=["int", "bool", "str", "ints", "complex"])
+def test_strings_make_no_tensor():
+    with pytest.raises(TypeError, match="not of numbers"):
+        ag.tensor("three")
+    with pytest.raises(ag.GradientError, match="dtype"):
+        ag.tensor("three", requires_grad=True)
+
+
+@pytest.mark.parametrize("data", [3, True, [1, 2], 1j], ids=["int", "bool", "ints", "complex"])
 def test_a_gradient_needs_floating_point(data):
     with pytest.raises(ag.GradientError, match="dtype"):
         ag.tensor(data, requires_grad=True)
