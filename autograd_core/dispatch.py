@@ -8,7 +8,9 @@ own implementation, which would build object arrays or lose the graph.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,10 @@ def is_foreign(x: Any) -> bool:
 
 def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """``Tensor.__array_ufunc__``."""
+    if len(inputs) == 1 and method == "__call__" and not options:  # the short road for np.exp(t)
+        implementation = UFUNCS.get(ufunc)
+        if type(implementation) is Op:
+            return self.record(implementation, inputs, _NO_ATTRS)  # type: ignore[attr-defined]
     for x in inputs:
         if not isinstance(x, _ORDINARY) and is_foreign(x):
             return NotImplemented
@@ -71,7 +77,7 @@ def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **option
             f"write `a = a + t`, or `y = np.{ufunc.__name__}(...)`"
         )
     if method == "__call__":
-        implementation = UFUNCS.get(ufunc)
+        implementation = UFUNCS.get(ufunc) or _loaded_late(ufunc)
         if implementation is not None:
             return _call_ufunc(ufunc, implementation, inputs, options)
     elif method == "at":
@@ -91,6 +97,14 @@ def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **option
             return implementation(x, *rest, **options)
     name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
     raise _refusal(ufunc, name)
+
+
+def _loaded_late(ufunc: np.ufunc) -> Any:
+    """What a ufunc of SciPy does: those are entered when the first of them meets a Tensor."""
+    if "scipy.special" not in sys.modules:
+        return None
+    import_module("autograd_core.special")
+    return UFUNCS.get(ufunc)
 
 
 def _call_ufunc(

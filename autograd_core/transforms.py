@@ -64,6 +64,8 @@ class _Run:
     ``lasting``: whether the graph outlives the call, so that it needs copies of the arguments.
     """
 
+    __slots__ = ("_own", "aliases", "out", "rebuild", "scope", "traced")
+
     def __init__(
         self, name: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any],
         argnums: Sequence[int], scope: _Tracing, lasting: bool = False,
@@ -243,31 +245,32 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> ag.grad(ag.grad(lambda x: x**3))(2.0)
     np.float64(12.0)
     """
-    both = _gradient(f, argnums, "grad")
+    return _gradient(f, argnums, "grad", value=False)
+
+
+def _gradient(
+    f: Function, argnums: int | Sequence[int], name: str, value: bool = True
+) -> Function:
+    """The function computing the gradient of ``f``, or the pair of its value and gradient."""
+    if not callable(f):
+        raise TypeError(f"{name}: a function is needed, got {describe(f)} (at {caller()})")
+    single = _is_single(argnums)
 
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        return both(*args, **kwargs)[1]
-
-    return gradient
-
-
-def _gradient(f: Function, argnums: int | Sequence[int], name: str) -> Function:
-    if not callable(f):
-        raise TypeError(f"{name}: a function is needed, got {describe(f)} (at {caller()})")
-
-    @functools.wraps(f)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
         with _Tracing() as scope:
             run = _Run(name, f, args, kwargs, _positions(argnums, len(args), name), scope)
             y = _scalar(run.out, name)
             seeds = [(y, _one(y))] if isinstance(y, Node) else []
             cotangents, recorded = run.pull(seeds)
         gradients = run.rebuild(cotangents)
-        value = y if recorded else _plain(y)
-        return value, gradients[0] if _is_single(argnums) else gradients
+        if single:
+            (gradients,) = gradients
+        if not value:
+            return gradients
+        return (y if recorded else _plain(y)), gradients
 
-    return wrapped
+    return gradient
 
 
 def elementwise_grad(f: Function, argnums: int = 0) -> Function:
@@ -278,14 +281,8 @@ def elementwise_grad(f: Function, argnums: int = 0) -> Function:
     >>> ag.elementwise_grad(np.tanh)(np.zeros(3))
     array([1., 1., 1.])
     """
-    inner = _gradient(lambda *args, **kwargs: np.sum(f(*args, **kwargs)), argnums,
-                      "elementwise_grad")
-
-    @functools.wraps(f)
-    def derivative(*args: Any, **kwargs: Any) -> Any:
-        return inner(*args, **kwargs)[1]
-
-    return derivative
+    summed = functools.wraps(f)(lambda *args, **kwargs: np.sum(f(*args, **kwargs)))
+    return _gradient(summed, argnums, "elementwise_grad", value=False)
 
 
 def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:

@@ -91,7 +91,7 @@ DOORS = {
     "np.putmask": (lambda t, s, a: np.putmask(a, a > 0, t), AT_SET),
     "np.place": (lambda t, s, a: np.place(a, a > 0, t), AT_SET),
     "np.fill_diagonal": (lambda t, s, a: np.fill_diagonal(np.eye(2), t), DETACH),
-    "np.heaviside": (lambda t, s, a: np.heaviside(t, 0.5), (ag.MissingRuleError, "ag.primitive")),
+    "np.fft.fft": (lambda t, s, a: np.fft.fft(t), (ag.MissingRuleError, "ag.primitive")),
     "subtract.reduce": (
         lambda t, s, a: np.subtract.reduce(t), (ag.MissingRuleError, "ag.primitive")),
     "math.exp(s)": (lambda t, s, a: math.exp(s), ITEM),
@@ -143,8 +143,8 @@ def test_no_door_loses_a_gradient_silently(door, expected):
 def test_refusals_say_where():
     with pytest.raises(ag.ConversionError, match=r"test_dispatch\.py:\d+"):
         np.asarray(vector())
-    with pytest.raises(ag.MissingRuleError, match=r"heaviside.*test_dispatch\.py:\d+"):
-        np.heaviside(vector(), 1.0)
+    with pytest.raises(ag.MissingRuleError, match=r"fft.*test_dispatch\.py:\d+"):
+        np.fft.fft(vector())
 
 
 def test_a_refusal_names_the_tensor():
