@@ -9,6 +9,8 @@ import numpy as np
 
 import autograd_core as ag
 
+from .lookup import by_name
+
 __all__ = ["Activation", "get", "identity", "relu", "sigmoid", "tanh"]
 
 Activation: TypeAlias = Callable[[Any], Any]
@@ -53,8 +55,4 @@ def get(activation: str | Activation | None) -> Activation:
     """
     if activation is None:
         return identity
-    if not isinstance(activation, str):
-        return activation
-    if activation not in _BY_NAME:
-        raise ValueError(f"activation: unknown name {activation!r}; known are {sorted(_BY_NAME)}")
-    return _BY_NAME[activation]
+    return by_name("activation", activation, _BY_NAME)

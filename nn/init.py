@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .lookup import by_name
+
 __all__ = [
     "Initializer", "as_rng", "get", "he_normal", "he_uniform", "xavier_normal", "xavier_uniform",
     "zeros",
@@ -92,8 +94,4 @@ def get(init: str | Initializer) -> Initializer:
 
     Raises ``ValueError`` with the known names for an unknown one.
     """
-    if not isinstance(init, str):
-        return init
-    if init not in _BY_NAME:
-        raise ValueError(f"init: unknown name {init!r}; known are {sorted(_BY_NAME)}")
-    return _BY_NAME[init]
+    return by_name("init", init, _BY_NAME)

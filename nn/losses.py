@@ -13,6 +13,8 @@ import numpy as np
 
 import autograd_core as ag
 
+from .lookup import by_name
+
 __all__ = ["bce_with_logits", "cross_entropy", "get", "mse"]
 
 
@@ -106,8 +108,4 @@ def get(loss: Any) -> Any:
 
     Raises ``ValueError`` with the known names for an unknown one.
     """
-    if not isinstance(loss, str):
-        return loss
-    if loss not in _BY_NAME:
-        raise ValueError(f"loss: unknown name {loss!r}; known are {sorted(_BY_NAME)}")
-    return _BY_NAME[loss]
+    return by_name("loss", loss, _BY_NAME)
