@@ -10,8 +10,11 @@
     ag.render(y, "y.svg")                           # and drawn
 
 Layers, each importing only those before it: ``errors``, ``node``, ``op``, ``ops``, ``dispatch``
-and ``backprop``, ``tensor``, ``graph``, ``transforms``, ``primitive``, ``check``, ``render``.
+and ``backprop``, ``tensor``, ``graph``, ``transforms``, ``primitive``, ``check``, ``render``; and
+``special``, which is loaded when it is first used.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from .check import check_grads
 from .errors import (
@@ -40,6 +43,22 @@ from .transforms import (
     value_and_grad,
     vjp,
 )
+
+if TYPE_CHECKING:
+    from . import special as special
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Load ``ag.special`` when it is asked for: SciPy takes longer than all the rest."""
+        if name == "special":
+            from importlib import import_module
+
+            return import_module(".special", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), "special"})
+
 
 __version__ = "0.1.0"
 

@@ -10,32 +10,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from .errors import MissingRuleError, MutationError, caller
 from .node import Node
-from .op import FUNCTIONS, METADATA, NO_RULE, REFUSED, UFUNC_METHODS, UFUNCS, Op
-from .ops import reductions
+from .op import (
+    FUNCTIONS,
+    METADATA,
+    NO_RULE,
+    REFUSED,
+    UFUNC_METHODS,
+    UFUNCS,
+    Op,
+    load_special,
+)
 from .ops.shaping import astype
 
-UFUNC_METHODS.update(
-    {
-        (np.add, "reduce"): reductions.sum,
-        (np.multiply, "reduce"): reductions.prod,
-        (np.maximum, "reduce"): reductions.max,
-        (np.minimum, "reduce"): reductions.min,
-        (np.logical_and, "reduce"): reductions.all,
-        (np.logical_or, "reduce"): reductions.any,
-        (np.add, "accumulate"): reductions.cumsum,
-    }
-)
 _NO_ATTRS: Mapping[str, Any] = {}
 #: Operands that need no further look.
 _ORDINARY = (Node, np.ndarray, int, float, np.generic)
-_REDUCING = (np.maximum, np.minimum)  # their reductions take no dtype
 #: Functions that make an array from nothing but are told whose kind with ``like=``.
 _LIKE = (np.eye, np.arange, np.zeros, np.ones, np.empty, np.full, np.identity, np.tri)
 
@@ -88,13 +83,7 @@ def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **option
     else:
         implementation = UFUNC_METHODS.get((ufunc, method))
         if implementation is not None:
-            x, *rest = inputs
-            # A ufunc's method works along the first axis unless told; np.sum along all.
-            if method != "outer":
-                options.setdefault("axis", 0) if not rest else None
-                if ufunc in _REDUCING and options.get("dtype", 0) is None:
-                    del options["dtype"]
-            return implementation(x, *rest, **options)
+            return implementation(*inputs, **options)
     name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
     raise _refusal(ufunc, name)
 
@@ -103,7 +92,7 @@ def _loaded_late(ufunc: np.ufunc) -> Any:
     """What a ufunc of SciPy does: those are entered when the first of them meets a Tensor."""
     if "scipy.special" not in sys.modules:
         return None
-    import_module("autograd_core.special")
+    load_special()
     return UFUNCS.get(ufunc)
 
 
@@ -114,7 +103,8 @@ def _call_ufunc(
         dtype = options.pop("dtype", None)
         for option, neutral in (("casting", "same_kind"), ("order", "K"), ("subok", True),
                                 ("where", True)):
-            if options.get(option, neutral) is neutral or options.get(option) == neutral:
+            given = options.get(option, neutral)
+            if given is neutral or (type(given) is type(neutral) and given == neutral):
                 options.pop(option, None)
         if options:
             raise NotImplementedError(

@@ -97,7 +97,7 @@ def explain(
     call = ", ".join([describe(x) for x in inputs] + [f"{k}={v!r}" for k, v in attrs.items()])
     reason = _reason(name, inputs, str(cause)) or cause
     message = f"{name}({call}): {reason} (at {caller()})"
-    for kind in (np.exceptions.AxisError, IndexError, TypeError):
+    for kind in (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, TypeError):
         if isinstance(cause, kind):
             return kind(message)
     return ShapeError(message)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -34,10 +35,15 @@ UNIT: Interval = (-0.9, 0.9)
 
 @dataclass(frozen=True)
 class Case:
-    """One call for the tests to make: per input a shape to sample, or a value to pass as it is."""
+    """One call for the tests to make: per input a shape to sample, or a value to pass as it is.
+
+    ``prepare`` makes the op's inputs of these where an interval cannot describe its domain: a
+    positive definite matrix, say. It is differentiated through.
+    """
 
     inputs: tuple[Any, ...]
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[..., Sequence[Any]] | None = None
 
 
 def case(*inputs: Any, **attrs: Any) -> Case:
@@ -88,7 +94,14 @@ class Op:
 
 
 def _op_by_name(name: str) -> Op:
+    if name not in OPS:
+        load_special()
     return OPS[name]
+
+
+def load_special() -> None:
+    """Enter what :mod:`autograd_core.special` holds: the one file of ops that is loaded late."""
+    import_module(".special", __package__)
 
 
 #: Every primitive of the engine, by name.

@@ -160,6 +160,8 @@ def _outside(x: Any) -> Any:
         return DeviceArray(np.asarray(x))
     if type(x) in (list, tuple):
         return type(x)(map(_outside, x))
+    if hasattr(x, "_fields"):  # a named tuple
+        return type(x)(*map(_outside, x))
     return x
 
 

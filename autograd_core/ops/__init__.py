@@ -1,14 +1,33 @@
 """The vocabulary: a file per family. Importing this package fills the tables in ``op``."""
 
-from . import elementwise, flow, indexing, metadata, products, reductions, shaping, special
+from . import (
+    calculus,
+    elementwise,
+    flow,
+    indexing,
+    linalg,
+    metadata,
+    methods,
+    products,
+    reductions,
+    selection,
+    shaping,
+    sorting,
+    special,
+)
 
 __all__ = [
+    "calculus",
     "elementwise",
     "flow",
     "indexing",
+    "linalg",
     "metadata",
+    "methods",
     "products",
     "reductions",
+    "selection",
     "shaping",
+    "sorting",
     "special",
 ]

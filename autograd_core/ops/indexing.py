@@ -274,6 +274,11 @@ def diag(v: Array, k: int = 0) -> Array:
     return scatter_(v, *arrays, index=static, shape=(n, n))
 
 
+@implements(np.diagflat)
+def diagflat(v: Array, k: int = 0) -> Array:
+    return diag(lift(v).reshape((-1,)), k)
+
+
 @implements(np.tril)
 def tril(m: Array, k: int = 0) -> Array:
     rows, columns = m.shape[-2:]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..node import Array, Node
-from ..op import REAL, UFUNC_METHODS, EachInput, case, define, implements, lift, refuse_options
-from .shaping import normalise, ravel, reshape, swapaxes, transpose
+from ..op import REAL, EachInput, case, define, implements, lift, refuse_options
+from .shaping import astype, normalise, ravel, reshape, swapaxes, transpose
 
 
 def _t(x: Array) -> Array:
@@ -125,12 +125,12 @@ def multi_dot(arrays: Sequence[Array], *, out: None = None) -> Array:
 
 @implements(np.linalg.matrix_power)
 def matrix_power(a: Array, n: int) -> Array:
-    """a multiplied with itself n times, by repeated squaring."""
+    """a multiplied with itself n times, by repeated squaring; of its inverse for n < 0."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"matrix_power: needs square matrices, got shape {a.shape}")
     n = operator.index(n)
     if n < 0:
-        raise NotImplementedError("matrix_power: a negative power needs np.linalg.inv's rule")
+        a, n = np.linalg.inv(a), -n
     if n == 0:
         return a * 0 + np.eye(a.shape[-1], dtype=a.dtype, like=a)
     result = None
@@ -279,6 +279,41 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
     return result if dtype is None else result.astype(dtype)
 
 
+@implements(np.cross)
+def cross(
+    a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Array:
+    """The vector at right angles to a and b, of three components each."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(lift(a), axisa, -1), np.moveaxis(lift(b), axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ValueError(
+            f"cross: needs vectors of three components, got {a.shape[-1]} and {b.shape[-1]}; "
+            "in the plane write `a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]`"
+        )
+    (a1, a2, a3), (b1, b2, b3) = ([x[..., i] for i in range(3)] for x in (a, b))
+    product = np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1], axis=-1)
+    return np.moveaxis(product, -1, axisc)
+
+
+@implements(np.vander)
+def vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
+    """Powers as columns, each the one before times x."""
+    x = lift(x)
+    if x.ndim != 1:
+        raise ValueError(f"vander: needs one axis, got shape {x.shape}")
+    x = astype(x, np.promote_types(x.dtype, int))
+    n = x.shape[0] if N is None else N
+    if n <= 0:
+        return np.outer(x, np.empty_like(x, shape=(0,)))
+    powers = [np.ones_like(x)]
+    for _ in range(1, n):
+        powers.append(powers[-1] * x)
+    columns = np.stack(powers, axis=-1)
+    return columns if increasing else columns[:, ::-1]
+
+
 def _from_lists(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as the string spelling."""
 
@@ -290,15 +325,3 @@ def _from_lists(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(operands) % 2:
         subscripts += "->" + letters(operands[-1])
     return (subscripts, *(operands[2 * i] for i in range(n)))
-
-
-def _outer_method(ufunc: np.ufunc) -> Any:
-    def method(a: Array, b: Array) -> Array:
-        a, b = lift(a), lift(b)
-        return ufunc(reshape(a, tuple(a.shape) + (1,) * b.ndim), b)
-
-    return method
-
-
-for _ufunc in (np.add, np.subtract, np.multiply, np.divide, np.power, np.maximum, np.minimum):
-    UFUNC_METHODS[(_ufunc, "outer")] = _outer_method(_ufunc)

@@ -6,9 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array
+from ..node import Array, Node
 from ..op import POSITIVE, Case, case, define, implements, lift, refuse_options
-from .shaping import FILL, astype, broadcast_to, concatenate, expand_reduced, flip, reshape
+from .indexing import take_along_axis
+from .shaping import (
+    FILL,
+    astype,
+    broadcast_to,
+    concatenate,
+    expand_reduced,
+    flip,
+    reshape,
+)
 
 Axis = int | tuple[int, ...] | None
 
@@ -118,38 +127,104 @@ def sum(
 @implements(np.mean)
 def mean(
     a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
-    *, where: Any = None,
+    *, where: Any = np._NoValue,
 ) -> Array:
-    refuse_options("mean", out=out, where=where)
+    refuse_options("mean", out=out)
     if dtype is not None:
         a = astype(a, dtype)
-    return mean_(a, axis=axis, keepdims=_kept(keepdims))
+    if where is np._NoValue or where is True:
+        return mean_(a, axis=axis, keepdims=_kept(keepdims))
+    total = sum(a, axis, keepdims=keepdims, where=where)
+    return _per(total, _chosen(a, where, axis, _kept(keepdims)))
+
+
+def _chosen(a: Array, where: Any, axis: Axis, keepdims: bool) -> Array:
+    """How many elements ``where`` lets through into each result."""
+    return sum_(np.broadcast_to(lift(where), a.shape), axis=axis, keepdims=keepdims)
+
+
+def _per(total: Array, count: Array) -> Array:
+    """total / count in the precision of the total."""
+    return total / (astype(count, total.dtype) if total.dtype.kind in "fc" else count)
 
 
 @implements(np.var)
 def var(
     a: Array, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0,
-    keepdims: Any = False, *, where: Any = None, mean: Any = None, correction: Any = None,
+    keepdims: Any = False, *, where: Any = np._NoValue, mean: Any = np._NoValue,
+    correction: Any = np._NoValue,
 ) -> Array:
     """Σ (x - mean)² / (n - ddof)."""
-    refuse_options("var", out=out, where=where)
+    refuse_options("var", out=out)
     if dtype is not None:
         a = astype(a, dtype)
-    ddof = ddof if correction is None else correction
-    centre = mean_(a, axis=axis, keepdims=True) if mean is None else mean
-    squares = sum_(np.square(a - centre), axis=axis, keepdims=_kept(keepdims))
-    return squares / (_count(a, axis) - ddof)
+    ddof = ddof if correction is np._NoValue else correction
+    partly = where is not np._NoValue and where is not True
+    if partly:  # not only left out: a NaN there, times a cotangent of 0, would be NaN
+        a = np.where(where, a, 0)
+    if mean is not np._NoValue:
+        centre = mean
+    elif partly:
+        total = sum(a, axis, keepdims=True, where=where)
+        centre = _per(total, np.maximum(_chosen(a, where, axis, True), 1))
+    else:
+        centre = mean_(a, axis=axis, keepdims=True)
+    squares = np.square(a - centre)
+    if not partly:
+        return sum_(squares, axis=axis, keepdims=_kept(keepdims)) / (_count(a, axis) - ddof)
+    total = sum(squares, axis, keepdims=keepdims, where=where)
+    return _per(total, np.maximum(_chosen(a, where, axis, _kept(keepdims)) - ddof, 0))
 
 
 @implements(np.std)
 def std(
     a: Array, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0,
-    keepdims: Any = False, *, where: Any = None, mean: Any = None, correction: Any = None,
+    keepdims: Any = False, *, where: Any = np._NoValue, mean: Any = np._NoValue,
+    correction: Any = np._NoValue,
 ) -> Array:
     """√var, with gradient 0 where the variance is 0: the subgradient of least norm."""
     v = var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
     constant = v == 0
     return np.where(constant, 0, np.sqrt(np.where(constant, 1, v)))
+
+
+@implements(np.average)
+def average(
+    a: Array, axis: Axis = None, weights: Any = None, returned: bool = False,
+    *, keepdims: Any = False,
+) -> Any:
+    """Σ w x / Σ w."""
+    a = lift(a)
+    if weights is None:
+        result = mean(a, axis, keepdims=keepdims)
+        total = result.dtype.type(a.size / result.size) if result.size else result
+    else:
+        weights = lift(weights)
+        if a.shape != weights.shape:
+            if axis is None:
+                raise TypeError("average: axis= must be given, since weights have another shape")
+            axes = _axes(axis, a.ndim)
+            given = [i % a.ndim for i in axis] if isinstance(axis, tuple) else list(axes)
+            if tuple(weights.shape) != tuple(a.shape[i] for i in given):
+                raise ValueError(
+                    f"average: weights of shape {weights.shape} do not fit axis {axis} of shape "
+                    f"{a.shape}"
+                )
+            weights = np.transpose(weights, [given.index(i) for i in axes])
+            weights = reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
+        if a.dtype.kind in "biu":
+            a = astype(a, np.result_type(a.dtype, weights.dtype, np.float64))
+        total = sum(broadcast_to(weights, a.shape), axis, keepdims=keepdims)
+        if np.any(_value(total) == 0):
+            raise ZeroDivisionError("average: the weights sum to zero")
+        result = sum(a * weights, axis, keepdims=keepdims) / total
+    if not returned:
+        return result
+    return result, broadcast_to(lift(total), result.shape)
+
+
+def _value(x: Array) -> Array:
+    return x._data if isinstance(x, Node) else x
 
 
 def _cumsum_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
@@ -169,6 +244,21 @@ def cumsum(a: Array, axis: int | None = None, dtype: Any = None, out: None = Non
     if dtype is not None:
         a = astype(a, dtype)
     return cumsum_(reshape(a, (-1,)), axis=0) if axis is None else cumsum_(a, axis=axis)
+
+
+def _cumulative(
+    name: str, of: Any, first: Any, x: Array, axis: int | None, dtype: Any, include_initial: bool
+) -> Array:
+    if axis is None:
+        if x.ndim > 1:
+            raise ValueError(f"{name}: axis= must be given for shape {x.shape}")
+        axis = 0
+    x = x if x.ndim else reshape(x, (1,))
+    y = of(x, axis, dtype)
+    if not include_initial:
+        return y
+    shape = tuple(1 if i == axis % y.ndim else n for i, n in enumerate(y.shape))
+    return concatenate([np.full_like(_value(y), first, shape=shape), y], axis)
 
 
 # Products. --------------------------------------------------------------------------------------
@@ -228,6 +318,61 @@ def prod(
     return product if initial is np._NoValue else product * initial
 
 
+def _backward_recurrence(g: Array, x: Array) -> Array:
+    """rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁ along the first axis, in log₂ n sweeps, each over spans twice as long."""
+    n = x.shape[0]
+    r, a, span = g, x[1:], 1  # a[i] = xᵢ₊₁ ... xᵢ₊ₛₚₐₙ
+    while span < n:
+        r = concatenate([r[: n - span] + a * r[span:], r[n - span :]], 0)
+        if 2 * span < n:
+            a = a[: n - 2 * span] * a[span:]
+        span *= 2
+    return r
+
+
+def _cumprod_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
+    """(x₀ ... xᵢ₋₁) Σⱼ gⱼ xᵢ₊₁ ... xⱼ over j ≥ i: no division, so exact at zeros, to any order."""
+    if x.shape[axis] == 0:
+        return g * x
+    g, y, x = (np.moveaxis(v, axis, 0) for v in (g, y, x))
+    before = concatenate([np.ones_like(x[:1]), y[:-1]], 0)
+    return np.moveaxis(before * _backward_recurrence(g, x), 0, axis)
+
+
+cumprod_ = define(
+    "cumprod", lambda x, axis: x.cumprod(axis), (_cumprod_rule,), "running Π x",
+    domain=(POSITIVE,),
+    cases=(case((4,), axis=0), case((2, 3), axis=1), case((5, 2), axis=-2), case((0,), axis=0),
+           case((1, 2), axis=0), case((2, 0), axis=0)),
+)
+
+
+@implements(np.cumprod)
+def cumprod(a: Array, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    refuse_options("cumprod", out=out)
+    if dtype is not None:
+        a = astype(a, dtype)
+    return cumprod_(reshape(a, (-1,)), axis=0) if axis is None else cumprod_(a, axis=axis)
+
+
+@implements("cumulative_sum")
+def cumulative_sum(
+    x: Array, /, *, axis: int | None = None, dtype: Any = None, out: None = None,
+    include_initial: bool = False,
+) -> Array:
+    refuse_options("cumulative_sum", out=out)
+    return _cumulative("cumulative_sum", cumsum, 0, x, axis, dtype, include_initial)
+
+
+@implements("cumulative_prod")
+def cumulative_prod(
+    x: Array, /, *, axis: int | None = None, dtype: Any = None, out: None = None,
+    include_initial: bool = False,
+) -> Array:
+    refuse_options("cumulative_prod", out=out)
+    return _cumulative("cumulative_prod", cumprod, 1, x, axis, dtype, include_initial)
+
+
 # Extrema. ---------------------------------------------------------------------------------------
 
 
@@ -248,13 +393,28 @@ min_ = define(
 )
 
 
+def _of_nothing(a: Array, axis: Axis, keepdims: bool, initial: Any) -> Array:
+    """``initial`` in the shape of a reduction of an empty array."""
+    start = sum_(a, axis=axis, keepdims=keepdims)
+    return start + astype(lift(initial), a.dtype)
+
+
 @implements(np.max, np.amax)
 def max(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
     initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
-    refuse_options("max", out=out, initial=initial, where=where)
-    return max_(a, axis=axis, keepdims=_kept(keepdims))
+    if out is not None:
+        refuse_options("max", out=out)
+    if where is not np._NoValue and where is not True:
+        if initial is np._NoValue:
+            raise ValueError("max: where= needs initial=, the result where nothing is chosen")
+        a = np.where(where, a, initial)
+    if initial is np._NoValue:
+        return max_(a, axis=axis, keepdims=_kept(keepdims))
+    if a.size == 0:
+        return _of_nothing(a, axis, _kept(keepdims), initial)
+    return np.maximum(max_(a, axis=axis, keepdims=_kept(keepdims)), initial)
 
 
 @implements(np.min, np.amin)
@@ -262,13 +422,157 @@ def min(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
     initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
-    refuse_options("min", out=out, initial=initial, where=where)
-    return min_(a, axis=axis, keepdims=_kept(keepdims))
+    if out is not None:
+        refuse_options("min", out=out)
+    if where is not np._NoValue and where is not True:
+        if initial is np._NoValue:
+            raise ValueError("min: where= needs initial=, the result where nothing is chosen")
+        a = np.where(where, a, initial)
+    if initial is np._NoValue:
+        return min_(a, axis=axis, keepdims=_kept(keepdims))
+    if a.size == 0:
+        return _of_nothing(a, axis, _kept(keepdims), initial)
+    return np.minimum(min_(a, axis=axis, keepdims=_kept(keepdims)), initial)
 
 
 @implements(np.ptp)
 def ptp(a: Array, axis: Axis = None, out: None = None, keepdims: Any = False) -> Array:
     return max(a, axis, out, keepdims) - min(a, axis, out, keepdims)
+
+
+def _latest_forward(x: Array, largest: bool, axis: int) -> Array:
+    """Where the running extremum was last attained; a NaN is one, and stays."""
+    x = np.moveaxis(x, axis, -1)
+    running = (np.maximum if largest else np.minimum).accumulate(x, axis=-1)
+    attained = (x == running) | np.isnan(x)
+    where = np.where(attained, np.arange(x.shape[-1], like=x), 0)
+    return np.moveaxis(np.maximum.accumulate(where, axis=-1), -1, axis)
+
+
+latest_ = define(
+    "latest", _latest_forward, None, "where the running extremum was last attained"
+)
+
+
+def running_max(a: Array, axis: int) -> Array:
+    """The largest so far; of tied elements, the latest has the gradient."""
+    return take_along_axis(a, latest_(a, largest=True, axis=axis), axis)
+
+
+def running_min(a: Array, axis: int) -> Array:
+    """The smallest so far; of tied elements, the latest has the gradient."""
+    return take_along_axis(a, latest_(a, largest=False, axis=axis), axis)
+
+
+# Without the elements that are NaN. -------------------------------------------------------------
+
+
+@implements(np.nansum)
+def nansum(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,
+) -> Array:
+    return sum(_filled(a, 0), axis, dtype, out, keepdims, initial, where)
+
+
+@implements(np.nanprod)
+def nanprod(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,
+) -> Array:
+    return prod(_filled(a, 1), axis, dtype, out, keepdims, initial, where)
+
+
+@implements(np.nancumsum)
+def nancumsum(a: Array, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    return cumsum(_filled(a, 0), axis, dtype, out)
+
+
+@implements(np.nancumprod)
+def nancumprod(a: Array, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    return cumprod(_filled(a, 1), axis, dtype, out)
+
+
+def _filled(a: Array, value: float) -> Array:
+    """``a`` with ``value`` for NaN."""
+    a = lift(a)
+    return np.where(np.isnan(a), value, a) if a.dtype.kind in "fc" else a
+
+
+def _known(a: Array, where: Any) -> Any:
+    """Which elements are not NaN, among those chosen."""
+    known = ~np.isnan(a)
+    return known if where is np._NoValue else np.logical_and(known, where)
+
+
+@implements(np.nanmean)
+def nanmean(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: Any = False,
+    *, where: Any = np._NoValue,
+) -> Array:
+    a = lift(a)
+    return mean(a, axis, dtype, out, keepdims, where=_known(a, where))
+
+
+@implements(np.nanvar)
+def nanvar(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0,
+    keepdims: Any = False, *, where: Any = np._NoValue, mean: Any = np._NoValue,
+    correction: Any = np._NoValue,
+) -> Array:
+    known = _known(lift(a), where)
+    return var(a, axis, dtype, out, ddof, keepdims, where=known, mean=mean, correction=correction)
+
+
+@implements(np.nanstd)
+def nanstd(
+    a: Array, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0,
+    keepdims: Any = False, *, where: Any = np._NoValue, mean: Any = np._NoValue,
+    correction: Any = np._NoValue,
+) -> Array:
+    known = _known(lift(a), where)
+    return std(a, axis, dtype, out, ddof, keepdims, where=known, mean=mean, correction=correction)
+
+
+def _known_extremum_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """As of max and min; where all is NaN, nothing was chosen."""
+    chosen = x == expand_reduced(y, x, axis, keepdims)
+    ties = np.maximum(astype(sum_(chosen, axis=axis, keepdims=True), g.dtype), 1)
+    return np.where(chosen, expand_reduced(g, x, axis, keepdims) / ties, 0)
+
+
+nanmax_ = define(
+    "nanmax", lambda x, axis, keepdims: np.nanmax(x, axis, keepdims=keepdims),
+    (_known_extremum_rule,), "the largest x that is not NaN",
+    cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+)
+nanmin_ = define(
+    "nanmin", lambda x, axis, keepdims: np.nanmin(x, axis, keepdims=keepdims),
+    (_known_extremum_rule,), "the smallest x that is not NaN",
+    cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+)
+
+
+@implements(np.nanmax)
+def nanmax(
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,
+) -> Array:
+    if initial is np._NoValue and where is np._NoValue:
+        refuse_options("nanmax", out=out)
+        return nanmax_(lift(a), axis=axis, keepdims=_kept(keepdims))
+    return max(_filled(a, -np.inf), axis, out, keepdims, initial, where)
+
+
+@implements(np.nanmin)
+def nanmin(
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
+    initial: Any = np._NoValue, where: Any = np._NoValue,
+) -> Array:
+    if initial is np._NoValue and where is np._NoValue:
+        refuse_options("nanmin", out=out)
+        return nanmin_(lift(a), axis=axis, keepdims=_kept(keepdims))
+    return min(_filled(a, np.inf), axis, out, keepdims, initial, where)
 
 
 # Exponentials of a whole axis: composed naively they overflow, so they are primitives. ----------
@@ -382,17 +686,23 @@ def argmin(a: Array, axis: int | None = None, out: None = None, *, keepdims: Any
 
 @implements(np.all)
 def all(
-    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *, where: Any = None
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *,
+    where: Any = np._NoValue,
 ) -> Array:
-    refuse_options("all", out=out, where=where)
+    refuse_options("all", out=out)
+    if where is not np._NoValue:
+        a = np.logical_or(a, np.logical_not(where))
     return all_(a, axis=axis, keepdims=_kept(keepdims))
 
 
 @implements(np.any)
 def any(
-    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *, where: Any = None
+    a: Array, axis: Axis = None, out: None = None, keepdims: Any = False, *,
+    where: Any = np._NoValue,
 ) -> Array:
-    refuse_options("any", out=out, where=where)
+    refuse_options("any", out=out)
+    if where is not np._NoValue:
+        a = np.logical_and(a, where)
     return any_(a, axis=axis, keepdims=_kept(keepdims))
 
 

@@ -129,6 +129,18 @@ def moveaxis(a: Array, source: Any, destination: Any) -> Array:
     return transpose_(a, axes=tuple(order))
 
 
+@implements(np.rollaxis)
+def rollaxis(a: Array, axis: int, start: int = 0) -> Array:
+    """``axis`` in front of the one that is now at ``start``."""
+    (axis,) = normalise(axis, a.ndim, "axis")
+    if not -a.ndim <= start <= a.ndim:
+        raise np.exceptions.AxisError(start, a.ndim + 1, "start")
+    start = start + a.ndim if start < 0 else start
+    order = [i for i in range(a.ndim) if i != axis]
+    order.insert(start - (axis < start), axis)
+    return transpose_(a, axes=tuple(order))
+
+
 @implements(np.expand_dims)
 def expand_dims(a: Array, axis: int | Sequence[int]) -> Array:
     a = lift(a)
@@ -222,6 +234,22 @@ def flipud(m: Array) -> Array:
     return flip(m, 0)
 
 
+@implements(np.rot90)
+def rot90(m: Array, k: int = 1, axes: Any = (0, 1)) -> Array:
+    """A quarter turn k times, from the first axis towards the second."""
+    if len(axes) != 2:
+        raise ValueError(f"rot90: needs two axes, got {axes}")
+    i, j = normalise(axes, m.ndim, "axes")
+    if i == j:
+        raise ValueError(f"rot90: needs two different axes, got {axes}")
+    k %= 4
+    if k == 0:
+        return getitem(m, ...)
+    if k == 2:
+        return flip(m, (i, j))
+    return swapaxes(flip(m, j), i, j) if k == 1 else flip(swapaxes(m, i, j), j)
+
+
 @implements(np.roll)
 def roll(a: Array, shift: Any, axis: Any = None) -> Array:
     if axis is None:
@@ -305,6 +333,56 @@ def dstack(tup: Sequence[Array]) -> Array:
 def column_stack(tup: Sequence[Array]) -> Array:
     parts = [lift(x) for x in tup]
     return concatenate([x if x.ndim >= 2 else reshape(x, (-1, 1)) for x in parts], 1)
+
+
+@implements(np.block)
+def block(arrays: Any) -> Array:
+    """Nested lists: the innermost are joined along the last axis, those around along the one
+    before, and so on.
+    """
+    depth = _list_depth(arrays, "arrays")
+    ndim = max(depth, max(lift(x).ndim for x in _leaves(arrays)))
+
+    def join(nested: Any, level: int) -> Array:
+        if level == depth:
+            x = lift(nested)
+            return reshape(x, (1,) * (ndim - x.ndim) + tuple(x.shape)) if x.ndim < ndim else x
+        return concatenate([join(item, level + 1) for item in nested], level - depth)
+
+    return join(arrays, 0)
+
+
+def _list_depth(nested: Any, where: str) -> int:
+    if type(nested) is tuple:
+        raise TypeError(f"block: {where} is a tuple; only lists say how to join")
+    if type(nested) is not list:
+        return 0
+    if not nested:
+        raise ValueError(f"block: {where} is an empty list")
+    depths = {_list_depth(item, f"{where}[{i}]") for i, item in enumerate(nested)}
+    if len(depths) > 1:
+        raise ValueError(f"block: lists in {where} are nested to different depths")
+    return 1 + depths.pop()
+
+
+def _leaves(nested: Any) -> list[Any]:
+    return [x for item in nested for x in _leaves(item)] if type(nested) is list else [nested]
+
+
+@implements(np.meshgrid)
+def meshgrid(
+    *xi: Array, copy: bool = True, sparse: bool = False, indexing: str = "xy"
+) -> tuple[Array, ...]:
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    arrays = [lift(x) for x in xi]
+    n = len(arrays)
+    places = list(range(n))
+    if indexing == "xy" and n > 1:
+        places[:2] = 1, 0
+    open_ = [reshape(x, [-1 if i == place else 1 for i in range(n)])
+             for x, place in zip(arrays, places, strict=True)]
+    return tuple(open_) if sparse else broadcast_arrays(*open_)
 
 
 def split_at(a: Array, cuts: Sequence[int], axis: int) -> list[Array]:
@@ -473,3 +551,23 @@ def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) ->
 def copy(a: Array, order: str = "K", subok: bool = False) -> Array:
     """Nodes never change, so a copy is the node itself."""
     return a
+
+
+def lift_like(x: Any, like: Array) -> Array:
+    """``x`` as an array of the dtype, and in the library, of ``like``; arrays as they are."""
+    if hasattr(x, "shape"):
+        return x
+    return np.asarray(x, like.dtype, like=like._data if isinstance(like, Node) else like)
+
+
+@implements(np.full_like)
+def full_like(
+    a: Array, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True,
+    shape: Any = None, *, device: Any = None,
+) -> Array:
+    """Recorded where the value to fill with is a Tensor; ``a`` gives shape and dtype only."""
+    like = a._data if isinstance(a, Node) else a
+    if not isinstance(fill_value, Node):
+        return np.full_like(like, fill_value, dtype, shape=shape)
+    target = like.dtype if dtype is None else np.dtype(dtype)
+    return broadcast_to(astype(fill_value, target), like.shape if shape is None else shape)

@@ -299,6 +299,21 @@ def test_gradient_of_log_softmax():
           np.diag(ag.softmax(x)) - np.outer(ag.softmax(x), ag.softmax(x)), 1e-15)
 
 
+def test_logaddexp_of_infinities():
+    """The larger takes all, also when it is infinite; where both are -inf, neither counts."""
+    for f in (np.logaddexp, np.logaddexp2):
+        a, b = np.array([inf, 0.0, -inf, 0.0, -inf]), np.array([0.0, inf, 0.0, -inf, -inf])
+        da, db = ag.vjp(f, a, b)[1](np.ones(5))
+        np.testing.assert_array_equal(da, [1, 0, 0, 1, 0])
+        np.testing.assert_array_equal(db, [0, 1, 1, 0, 0])
+        is_zero(nth(lambda x, f=f: f(x, 0.0), 2)(inf))
+        is_zero(nth(lambda x, f=f: f(x, -inf), 2)(1.0))
+        da, db = grad(f, np.array([1e4, 0.0]), np.array([1e4, 1e4]))
+        close(da, [0.5, 0], 1e-12)
+        close(db, [0.5, 1], 1e-12)
+    close(nth(lambda x: np.logaddexp(x, 0.0), 2)(0.0), 0.25, 1e-15)
+
+
 def test_logaddexp_far_out():
     a, b = grad(np.logaddexp, np.array([1e4, 0.0]), np.array([1e4, 1e4]))
     close(a, [0.5, 0], 1e-12)
@@ -408,6 +423,205 @@ def test_derivatives_of_a_negative_base():
     with np.errstate(invalid="ignore"):
         assert np.isnan(ag.grad(lambda n: np.array(-2.0) ** n)(3.0))
         assert np.isnan(ag.grad(lambda n: (-2.0) ** n)(3.0))
+
+
+def test_arctan2_at_the_origin_is_flat():
+    for n in (1, 2):
+        is_zero(nth(lambda t: np.arctan2(t, 0.0 * t), n)(0.0))
+    a, b = grad(np.arctan2, np.zeros(2), np.array([0.0, 2.0]))
+    np.testing.assert_array_equal(a, [0, 0.5])
+    is_zero(b)
+    tiny = 1e-200  # whose square is 0
+    close(ag.grad(lambda a: np.arctan2(a, tiny))(tiny) * tiny, 0.5, 1e-15)
+
+
+def test_sinc_at_zero():
+    """sinc(x) = Σ (-1)ᵏ (πx)²ᵏ / (2k + 1)!."""
+    p = math.pi
+    expected = [0, -(p**2) / 3, 0, p**4 / 5, 0, -(p**6) / 7]
+    for n, value in enumerate(expected, 1):
+        close(nth(np.sinc, n)(0.0) / p**n, value / p**n, 1e-15)
+    assert ag.grad(np.sinc)(1e-9) / (-(p**2) * 1e-9 / 3) == pytest.approx(1, rel=1e-14)
+    for x in (0.3, 2.0, 2.6, 3.5, 40.2):
+        u = p * x
+        close(ag.grad(np.sinc)(x), p * (u * math.cos(u) - math.sin(u)) / u**2, 1e-14)
+        close(nth(np.sinc, 2)(x),
+              p**2 * ((2 - u**2) * math.sin(u) - 2 * u * math.cos(u)) / u**3, 1e-13)
+    assert ag.grad(np.sinc)(np.float32(0.3)).dtype == np.float32
+
+
+def test_derivatives_of_i0():
+    """I₀' = I₁, and x² I₀'' + x I₀' = x² I₀."""
+    is_zero(ag.grad(np.i0)(0.0))
+    assert nth(np.i0, 2)(0.0) == 0.5
+    close(nth(np.i0, 4)(0.0), 3 / 8, 1e-15)
+    for x in (1e-9, 0.3, 5.0, 30.0, 600.0):
+        left = x * nth(np.i0, 2)(x) + ag.grad(np.i0)(x)
+        close(left / (x * np.i0(x)), 1, 1e-13)
+
+
+def test_the_smaller_and_larger_of_numbers_and_nan():
+    a, b = np.array([nan, 1.0, 2.0, nan]), np.array([1.0, nan, 2.0, nan])
+    for f in (np.fmax, np.fmin):
+        da, db = grad(f, a, b)
+        np.testing.assert_array_equal(da, [0, 1, 0.5, 0])
+        np.testing.assert_array_equal(db, [1, 0, 0.5, 0])
+
+
+def test_signs_and_steps_at_zero():
+    is_zero(ag.grad(lambda x: np.copysign(x, -1.0))(0.0))
+    np.testing.assert_array_equal(grad(lambda x: np.copysign(x, -0.0), np.array([2.0, -2.0])),
+                                  [-1, 1])
+    x = np.array([-1.0, 0.0, 1.0])
+    is_zero(grad(lambda x: np.heaviside(x, 0.5), x))
+    np.testing.assert_array_equal(grad(lambda h: np.heaviside(x, h), np.ones(3)), [0, 1, 0])
+    is_zero(grad(np.angle, x))
+    is_zero(grad(np.imag, x))
+
+
+def test_what_nan_to_num_replaces_is_flat():
+    x = np.array([1.0, nan, inf, -inf])
+    np.testing.assert_array_equal(grad(np.nan_to_num, x), [1, 0, 0, 0])
+    with pytest.raises(TypeError, match="copy=False"):
+        np.nan_to_num(ag.tensor(x, requires_grad=True), copy=False)
+
+
+def test_parts_of_a_number():
+    assert ag.grad(lambda x: np.frexp(x)[0])(5.0) == 1 / 8
+    assert ag.grad(lambda x: np.modf(x)[0])(-2.5) == 1
+    is_zero(ag.grad(lambda x: np.modf(x)[1])(-2.5))
+    assert ag.grad(lambda x: np.ldexp(x, 3))(0.7) == 8
+    a, b = grad(np.fmod, np.array([5.5, -5.5]), np.array([2.0, 2.0]))
+    np.testing.assert_array_equal(a, [1, 1])
+    np.testing.assert_array_equal(b, [-2, 2])
+
+
+# Without NaN. -----------------------------------------------------------------------------------
+
+def test_a_nan_that_is_left_out_gets_nothing():
+    x = np.array([2.0, nan, 3.0])
+    np.testing.assert_array_equal(grad(np.nansum, x), [1, 0, 1])
+    np.testing.assert_array_equal(grad(np.nanprod, x), [3, 0, 2])
+    np.testing.assert_array_equal(grad(np.nanmean, x), [0.5, 0, 0.5])
+    np.testing.assert_array_equal(grad(np.nanmax, x), [0, 0, 1])
+    np.testing.assert_array_equal(grad(np.nanmin, x), [1, 0, 0])
+    np.testing.assert_array_equal(grad(np.nanvar, x), [-0.5, 0, 0.5])
+    np.testing.assert_array_equal(grad(np.nanstd, x), [-0.5, 0, 0.5])
+    np.testing.assert_array_equal(grad(np.nancumsum, x), [3, 0, 1])
+    np.testing.assert_array_equal(grad(np.nancumprod, x), [1 + 1 + 3, 0, 2])
+    is_zero(grad(np.nanstd, np.array([2.0, nan, 2.0])))
+    np.testing.assert_array_equal(grad(np.nanmax, np.array([2.0, nan, 2.0])), [0.5, 0, 0.5])
+
+
+# Order. -----------------------------------------------------------------------------------------
+
+def test_ties_in_a_sort_keep_their_order():
+    x, w = np.array([2.0, 1.0, 2.0, 1.0]), np.array([1.0, 10.0, 100.0, 1000.0])
+    np.testing.assert_array_equal(grad(lambda x: w * np.sort(x), x), [100, 1, 1000, 10])
+    np.testing.assert_array_equal(np.sort(ag.tensor([nan, 1.0, -inf])).data, [-inf, 1, nan])
+
+
+def test_the_median_of_an_even_number_is_shared():
+    np.testing.assert_array_equal(grad(np.median, np.array([4.0, 1.0, 2.0, 8.0])), [0.5, 0, 0.5, 0])
+    np.testing.assert_array_equal(grad(np.median, np.array([4.0, 1.0, 2.0])), [0, 0, 1])
+    np.testing.assert_array_equal(grad(np.median, np.full(4, 3.0)), [0, 0.5, 0.5, 0])
+    assert np.isnan(np.median(ag.tensor([1.0, nan, 2.0])).data)
+    assert np.isnan(np.quantile(ag.tensor([1.0, nan, 2.0]), 0.1).data)
+
+
+def test_quantiles_by_their_level():
+    """Linear between the elements: the slope by q is their distance times n - 1."""
+    x = np.array([1.0, 5.0, 2.0])
+    assert ag.grad(lambda q: np.quantile(x, q))(0.75) == 6
+    assert ag.grad(lambda q: np.percentile(x, q))(25.0) == pytest.approx(0.02)
+    np.testing.assert_array_equal(grad(lambda x: np.quantile(x, 0.75), x), [0, 0.5, 0.5])
+    np.testing.assert_array_equal(grad(lambda x: np.quantile(x, 1.0), x), [0, 1, 0])
+
+
+def test_equal_values_are_represented_by_the_first():
+    np.testing.assert_array_equal(grad(np.unique, np.array([2.0, 1.0, 2.0])), [1, 1, 0])
+
+
+def test_running_extrema():
+    """Of tied elements, the latest has the gradient."""
+    x = np.array([1.0, 3.0, 2.0, 3.0, 0.0])
+    np.testing.assert_array_equal(grad(np.maximum.accumulate, x), [1, 2, 0, 2, 0])
+    np.testing.assert_array_equal(grad(np.minimum.accumulate, x), [4, 0, 0, 0, 1])
+    y = np.maximum.accumulate(ag.tensor([1.0, nan, 2.0])).data
+    np.testing.assert_array_equal(y, [1, nan, nan])
+
+
+# Products, running. -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("zeros", [(), (0,), (2,), (1, 3), (0, 1, 2)])
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 9])
+def test_cumprod_with_zeros(zeros, n):
+    """∂yₖ/∂xᵢ is the product of the others up to k; exact, to second order."""
+    x = np.arange(2.0, 2.0 + n)
+    x[[i for i in zeros if i < n]] = 0
+    w = np.arange(1.0, 1.0 + n)
+
+    def product(k, skip):
+        return math.prod(v for i, v in enumerate(x[: k + 1]) if i not in skip)
+
+    expected = [sum(w[k] * product(k, {i}) for k in range(i, n)) for i in range(n)]
+    np.testing.assert_array_equal(grad(lambda x: w * np.cumprod(x), x), expected)
+    hessian = [[0 if i == j else sum(w[k] * product(k, {i, j}) for k in range(max(i, j), n))
+                for j in range(n)] for i in range(n)]
+    np.testing.assert_array_equal(ag.hessian(lambda x: (w * np.cumprod(x)).sum())(x), hessian)
+
+
+# Piecewise, interpolation, correlation. ---------------------------------------------------------
+
+def test_piecewise_protects_what_it_leaves_out():
+    """The answer to np.where(x > 0, np.sqrt(x), 0), whose gradient is NaN at 0."""
+    f = lambda x: np.piecewise(x, [x > 0], [np.sqrt, 0.0])  # noqa: E731
+    np.testing.assert_array_equal(grad(f, np.array([0.0, 4.0, -1.0])), [0, 0.25, 0])
+    is_zero(ag.grad(f)(0.0))
+    assert ag.grad(f)(4.0) == 0.25
+    assert nth(f, 2)(4.0) == -1 / 32
+    is_zero(nth(f, 2)(-4.0))
+
+
+def test_of_overlapping_pieces_the_last_alone_is_evaluated():
+    x = np.array([-1.0, 0.0, 4.0])
+    f = lambda x: np.piecewise(x, [x > -2, x <= 0], [np.sqrt, lambda v: 3 * v])  # noqa: E731
+    with np.errstate(invalid="ignore"):
+        expected = f(x)
+    np.testing.assert_array_equal(f(ag.tensor(x)).data, expected)
+    np.testing.assert_array_equal(grad(f, x), [3, 3, 0.25])
+
+
+def test_piecewise_replays_its_conditions():
+    x = ag.tensor([-1.0, 4.0], requires_grad=True)
+    graph = ag.Graph(np.piecewise(x, [x > 0], [np.sqrt, lambda v: -v]))
+    x.data = [9.0, -2.0]
+    np.testing.assert_array_equal(graph.fprop(), [3, 2])
+    x.data = [-9.0, -2.0]
+    np.testing.assert_array_equal(graph.fprop(), [9, 2])
+
+
+def test_interpolation_at_and_beyond_the_points():
+    xp, fp = np.array([0.0, 1.0, 3.0]), np.array([0.0, 2.0, -2.0])
+    x = np.array([-1.0, 0.0, 1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(grad(lambda x: np.interp(x, xp, fp), x), [0, 2, -2, -2, -2, 0])
+    np.testing.assert_array_equal(
+        grad(lambda fp: np.interp(x, xp, fp), fp), [2, 1.5, 2.5]
+    )
+    np.testing.assert_array_equal(np.interp(ag.tensor([nan, inf]), xp, fp).data, [nan, -2])
+
+
+def test_the_correlation_with_itself_is_flat():
+    x = np.array([[1.0, 2.0, 4.0], [2.0, 4.0, 8.0]])
+    close(grad(lambda x: np.corrcoef(x), x), 0, 1e-12)
+
+
+def test_reductions_of_chosen_elements():
+    x, some = np.array([3.0, 9.0, 5.0]), np.array([True, False, True])
+    np.testing.assert_array_equal(grad(lambda x: np.mean(x, where=some), x), [0.5, 0, 0.5])
+    np.testing.assert_array_equal(grad(lambda x: np.max(x, initial=4.0, where=some), x), [0, 0, 1])
+    np.testing.assert_array_equal(grad(lambda x: np.max(x, initial=9.0), x), [0, 0.5, 0])
+    is_zero(grad(lambda x: np.std(x, where=some), np.array([2.0, nan, 2.0])))
 
 
 def test_trigonometric_values():

@@ -1,0 +1,797 @@
+"""Linear algebra: solving, determinants, factorisations, spectra, norms.
+
+Matrices are the last two axes of an array, and everything is batched over the axes before them.
+The rules are those of Giles, "Collected matrix derivative results for forward and reverse mode
+algorithmic differentiation" (2008), where nothing else is named. They hold for real matrices.
+
+A factorisation has several results and a node has one. So the factors are computed together,
+into one array (``eigh_``, ``svd_``, ``qr_``, ``slogdet_``), which is no more than a cache: each
+factor is an op of the matrix *and* that array, reads its part of the one and is differentiated by
+the other. A gradient by one factor then never meets the singularities of another: eigenvalues are
+differentiated where eigenvectors cannot be.
+
+Functions of a symmetric matrix (``cholesky``, ``eigh``, ``eigvalsh``) read one triangle, as
+NumPy's do, and take the other for its mirror image. Their gradient is the symmetric one, G with
+df = Σ Gᵢⱼ dAᵢⱼ for symmetric dA: difference quotients must move both triangles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..node import Array
+from ..op import REAL, Case, define, implements, lift, refuse_options, zero
+from .products import _t
+from .reductions import _EMPTY, _along_axes, _product_of_others, _sum_forward
+from .shaping import astype, expand_reduced, moveaxis, normalise, reshape, transpose
+
+LinAlgError = np.linalg.LinAlgError
+
+
+def _case(prepare: Callable[..., Any], *shapes: Any, **attrs: Any) -> Case:
+    return Case(shapes, attrs, prepare)
+
+
+def _real(function: str, x: Any) -> Array:
+    """``x`` as an array of real numbers."""
+    x = lift(x)
+    if x.dtype.kind == "c":
+        raise NotImplementedError(
+            f"linalg.{function}: complex matrices are not supported on Tensors; work with the "
+            "real and the imaginary part, or pass `t.detach().numpy()`"
+        )
+    return x
+
+
+def _no_gradient(function: str, a: Array, which: str = "that is singular") -> Exception:
+    return LinAlgError(f"{function}: no gradient by a matrix of shape {tuple(a.shape)} {which}")
+
+
+def _inverse(function: str, a: Array) -> Array:
+    """a⁻¹ on the way back from a function that is defined for singular matrices, too."""
+    try:
+        return np.linalg.inv(a)
+    except LinAlgError as cause:
+        raise _no_gradient(function, a) from cause
+
+
+def _eye(x: Array, rows: int, columns: int | None = None) -> Array:
+    """The identity, of the dtype and kind of ``x``."""
+    return np.eye(rows, columns, dtype=x.dtype, like=x)
+
+
+def _diagonally(x: Array, w: Array) -> Array:
+    """x diag(w): each column times a number."""
+    return x * w[..., None, :]
+
+
+# Where the tests sample: matrices for which a function is well conditioned. ----------------------
+
+
+def _nonsingular(a: Array, *others: Array) -> tuple[Array, ...]:
+    """Diagonally dominant up to size 3, also if it is not square."""
+    return (0.3 * a + 2 * _eye(a, *a.shape[-2:]), *others)
+
+
+def _definite(a: Array) -> tuple[Array, ...]:
+    return (a @ _t(a) + _eye(a, a.shape[-1]),)
+
+
+def _apart(a: Array) -> Array:
+    """Far from repeated singular values or, if symmetric, eigenvalues."""
+    rows, columns = a.shape[-2:]
+    steps = 1 + 3 * np.arange(columns, dtype=a.dtype, like=a)
+    return 0.1 * a + _diagonally(_eye(a, rows, columns), steps)
+
+
+_SQUARE = ((3, 3), (1, 1), (2, 2, 2), (1, 2, 2), (0, 0), (0, 2, 2))
+_OBLONG = (*_SQUARE, (3, 2), (2, 3), (2, 3, 1), (1, 3), (0, 2), (3, 0))
+
+# Solving. ---------------------------------------------------------------------------------------
+
+inv_ = define(
+    "inv", np.linalg.inv, (lambda g, y, a: -(_t(y) @ g @ _t(y)),), "a⁻¹",
+    cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE),
+)
+
+
+def _solve_matrix(g: Array, y: Array, a: Array, b: Array) -> Array:
+    return -(np.linalg.solve(_t(a), g) @ _t(y))
+
+
+def _solve_right(g: Array, y: Array, a: Array, b: Array) -> Array:
+    return np.linalg.solve(_t(a), g)
+
+
+solve_ = define(
+    "solve", np.linalg.solve, (_solve_matrix, _solve_right), "a⁻¹ b", domain=(REAL, REAL),
+    cases=tuple(
+        _case(_nonsingular, *shapes)
+        for shapes in (((3, 3), (3, 2)), ((1, 1), (1, 1)), ((2, 2), (2, 2)), ((2, 2, 2), (2, 1)),
+                       ((2, 2), (3, 2, 2)), ((2, 1, 2, 2), (3, 2, 1)), ((0, 0), (0, 2)),
+                       ((2, 2), (2, 0)))
+    ),
+)
+
+
+@implements(np.linalg.inv)
+def inv(a: Array) -> Array:
+    """a⁻¹; dY = -Y dA Y."""
+    return inv_(_real("inv", a))
+
+
+@implements(np.linalg.solve)
+def solve(a: Array, b: Array) -> Array:
+    """x with a x = b. As in NumPy 2, b is one vector if it has one axis, else matrices."""
+    a, b = _real("solve", a), _real("solve", b)
+    return solve_(a, b[:, None])[..., 0] if b.ndim == 1 else solve_(a, b)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Array, ind: int = 2) -> Array:
+    a = _real("tensorinv", a)
+    if ind <= 0:
+        raise ValueError(f"tensorinv: ind must be positive, got {ind}")
+    rows, columns = tuple(a.shape[:ind]), tuple(a.shape[ind:])
+    return reshape(inv(reshape(a, (math.prod(rows), -1))), columns + rows)
+
+
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
+    """x with Σ a[..., i, j, ...] x[i, j, ...] = b, the sum over the last axes of a."""
+    a, b = _real("tensorsolve", a), _real("tensorsolve", b)
+    if axes is not None:
+        order = list(range(a.ndim))
+        for axis in axes:
+            order.remove(axis)
+            order.append(axis)
+        a = transpose(a, order)
+    shape = tuple(a.shape[b.ndim - a.ndim :])
+    n = math.prod(shape)
+    if a.size != n * n:
+        raise LinAlgError(
+            f"tensorsolve: shapes {tuple(a.shape)} and {tuple(b.shape)} do not make a square "
+            f"system: a has {a.size} elements for {n} unknowns"
+        )
+    return reshape(solve(reshape(a, (n, n)), reshape(b, (n,))), shape)
+
+
+# Least squares. ---------------------------------------------------------------------------------
+
+
+def _pinv_rule(g: Array, y: Array, a: Array, rcond: Any) -> Array:
+    """dP = -P dA P + P Pᵀ dAᵀ (I - A P) + (I - P A) dAᵀ Pᵀ P (Golub and Pereyra, 1973)."""
+    pt, gt = _t(y), _t(g)
+    left = gt @ (y @ pt)
+    right = (pt @ y) @ gt
+    return left - a @ (y @ left) + right - (right @ y) @ a - pt @ g @ pt
+
+
+pinv_ = define(
+    "pinv", lambda a, rcond: np.linalg.pinv(a, rcond), (_pinv_rule,), "a⁺",
+    cases=tuple(_case(_nonsingular, shape, rcond=None) for shape in _OBLONG if 0 not in shape),
+)
+
+
+@implements(np.linalg.pinv)
+def pinv(
+    a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue
+) -> Array:
+    """The pseudo-inverse a⁺. The derivative is that among matrices of the rank of a."""
+    if hermitian:
+        raise NotImplementedError("pinv: hermitian=True is not supported on Tensors; leave it out")
+    a = _real("pinv", a)
+    if rtol is not np._NoValue:
+        if rcond is not None:
+            raise ValueError("pinv: rcond and rtol cannot both be given")
+        # None asks for another default than leaving it out does.
+        rcond = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps) if rtol is None else rtol
+    if np.ndim(rcond):
+        raise NotImplementedError("pinv: one rcond for all matrices is supported")
+    return pinv_(a, rcond=rcond)
+
+
+def _lstsq_forward(a: Array, b: Array) -> Array:
+    x, _, rank, _ = np.linalg.lstsq(a, b, rcond=None)
+    if int(rank) < min(a.shape):
+        raise LinAlgError(
+            f"a matrix of shape {a.shape} and rank {int(rank)}: where the rank is deficient the "
+            "solution jumps; use `np.linalg.pinv(a, rcond) @ b` to differentiate at this rank"
+        )
+    return x
+
+
+def _lstsq_matrix(g: Array, y: Array, a: Array, b: Array) -> Array:
+    """dx = P (db - dA x) + P Pᵀ dAᵀ (b - A x) + (I - P A) dAᵀ Pᵀ x, with P = A⁺."""
+    p = np.linalg.pinv(a)
+    pt = _t(p)
+    pg = pt @ g
+    return (b - a @ y) @ _t(p @ pg) + (pt @ y) @ _t(g - p @ (a @ g)) - pg @ _t(y)
+
+
+lstsq_ = define(
+    "lstsq", _lstsq_forward,
+    (_lstsq_matrix, lambda g, y, a, b: _t(np.linalg.pinv(a)) @ g),
+    "x of least norm that minimises |a x - b|", domain=(REAL, REAL),
+    cases=tuple(_case(_nonsingular, *shapes)
+                for shapes in (((3, 2), (3, 2)), ((2, 3), (2, 1)), ((2, 2), (2, 2)),
+                               ((1, 1), (1, 1)), ((3, 1), (3, 1)))),
+)
+
+
+@implements(np.linalg.lstsq)
+def lstsq(a: Array, b: Array, rcond: None = None) -> tuple[Array, Array, int, Array]:
+    """x, the squared residuals, the rank and the singular values of a, which has full rank."""
+    refuse_options("lstsq", rcond=rcond)
+    a, b = _real("lstsq", a), _real("lstsq", b)
+    if a.ndim != 2 or b.ndim not in (1, 2):
+        raise LinAlgError(f"lstsq: needs a matrix and a vector or matrix, got shapes "
+                          f"{tuple(a.shape)} and {tuple(b.shape)}")
+    right = b[:, None] if b.ndim == 1 else b
+    x = lstsq_(a, right)
+    rows, columns = a.shape
+    squares = np.sum(np.square(right - a @ x), axis=0)
+    residuals = squares if rows > columns else squares[:0]
+    return x[:, 0] if b.ndim == 1 else x, residuals, min(rows, columns), svdvals(a)
+
+
+# Determinants. ----------------------------------------------------------------------------------
+# With a = U diag(s) Vᵀ the determinant is det(U) det(V) Π s, and so its derivatives are sums over
+# products of some of the s. None divides by one, so they are right for singular matrices too.
+
+
+def _factors(a: Array) -> tuple[Array, Array, Array, Array]:
+    """U, s, Vᵀ and det(U) det(V), which is 1 or -1, as a matrix of size 1."""
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    return u, s, vt, np.sign(np.linalg.det(u @ vt))[..., None, None]
+
+
+def _cofactors_forward(a: Array) -> Array:
+    if a.size == 0:
+        return np.zeros_like(a)
+    u, s, vt, sign = _factors(a)
+    return sign * (_diagonally(u, _product_of_others(s)) @ vt)
+
+
+def _cofactors_along_forward(h: Array, a: Array) -> Array:
+    """In the bases of U and V, where a is diagonal, with p the products of all s but two:
+
+    cᵢᵢ = Σⱼ pᵢⱼ hⱼⱼ , cᵢⱼ = -pᵢⱼ hⱼᵢ .
+    """
+    if a.size == 0:
+        return np.zeros_like(a)
+    u, s, vt, sign = _factors(a)
+    eye = _eye(a, a.shape[-1])
+    p = _product_of_others(np.where(eye == 1, 1, s[..., None, :])) * (1 - eye)
+    h = _t(u) @ h @ _t(vt)
+    diagonal = (p * (h * eye).sum(-1)[..., None, :]).sum(-1)
+    return sign * (u @ (diagonal[..., None] * eye - p * _t(h)) @ vt)
+
+
+def _cofactors_along_self_adjoint(g: Array, y: Array, h: Array, a: Array) -> Array:
+    return cofactors_along_(g, a)
+
+
+def _cofactors_along_rule(g: Array, y: Array, h: Array, a: Array) -> Array:
+    """Through the form (⟨h, C⟩ - C hᵀ) Y of the same, with C the cofactors and Y = a⁻ᵀ."""
+    c, y = cofactors_(a), _t(_inverse("the third derivative of det", a))
+    to_c = _dot(g, y) * h - g @ _t(y) @ h
+    to_y = _dot(h, c) * g - h @ _t(c) @ g
+    return cofactors_along_(to_c, a) - y @ _t(to_y) @ y
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return np.sum(a * b, axis=(-2, -1), keepdims=True)
+
+
+cofactors_along_ = define(
+    "cofactors_along", _cofactors_along_forward,
+    (_cofactors_along_self_adjoint, _cofactors_along_rule),
+    "the derivative of the cofactors of a along h", domain=(REAL, REAL),
+    cases=tuple(_case(lambda h, a: (h, *_nonsingular(a)), shape, shape)
+                for shape in _SQUARE if 0 not in shape),
+)
+cofactors_ = define(
+    "cofactors", _cofactors_forward, (lambda g, y, a: cofactors_along_(g, a),),
+    "the cofactors of a", cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE[:4]),
+)
+det_ = define(
+    "det", np.linalg.det, (lambda g, y, a: g[..., None, None] * cofactors_(a),), "det a",
+    cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE),
+)
+slogdet_ = define(
+    "slogdet", lambda a: np.stack(tuple(np.linalg.slogdet(a))), None,
+    "sign and ln |det a|, together",
+)
+slogdet_sign_ = define(
+    "slogdet_sign", lambda a, both: both[0], (zero, zero), "the sign of det a",
+    cases=tuple(_case(lambda a: _with(slogdet_, _nonsingular(a)[0]), shape) for shape in _SQUARE),
+)
+logabsdet_ = define(
+    "logabsdet", lambda a, both: both[1],
+    (lambda g, y, a, both: g[..., None, None] * _t(_inverse("slogdet", a)), zero), "ln |det a|",
+    cases=tuple(_case(lambda a: _with(slogdet_, _nonsingular(a)[0]), shape) for shape in _SQUARE),
+)
+
+
+def _with(op: Callable[..., Array], a: Array, **attrs: Any) -> tuple[Array, Array]:
+    """A matrix and its factors."""
+    return a, op(a, **attrs)
+
+
+@implements(np.linalg.det)
+def det(a: Array) -> Array:
+    """The determinant. The gradient is the matrix of cofactors, also where it is 0.
+
+    First and second derivatives are right for every matrix. From the third on they are computed
+    with a⁻¹, and a singular matrix raises ``LinAlgError``.
+    """
+    return det_(_real("det", a))
+
+
+_SLOGDET: Any = type(np.linalg.slogdet(np.eye(1)))
+
+
+@implements(np.linalg.slogdet)
+def slogdet(a: Array) -> Any:
+    """sign, ln |det a|; the sign has gradient 0, and d ln |det a| = tr(a⁻¹ dA).
+
+    Going back through a singular matrix raises ``LinAlgError``.
+    """
+    a, both = _with(slogdet_, _real("slogdet", a))
+    return _SLOGDET(slogdet_sign_(a, both), logabsdet_(a, both))
+
+
+# Triangular factors. ----------------------------------------------------------------------------
+
+
+def _cholesky_rule(g: Array, y: Array, a: Array) -> Array:
+    """L⁻ᵀ Φ(Lᵀ g) L⁻¹, symmetrised; Φ takes the lower triangle and half of the diagonal.
+
+    Murray, "Differentiation of the Cholesky decomposition" (2016).
+    """
+    lt = _t(y)
+    p = lt @ g
+    p = np.tril(p) - 0.5 * (p * _eye(y, y.shape[-1]))
+    s = np.linalg.solve(lt, _t(np.linalg.solve(lt, p)))
+    return 0.5 * (s + _t(s))
+
+
+cholesky_ = define(
+    "cholesky", np.linalg.cholesky, (_cholesky_rule,), "lower L with L Lᵀ = a",
+    cases=tuple(_case(_definite, shape) for shape in _SQUARE),
+)
+
+
+@implements(np.linalg.cholesky)
+def cholesky(a: Array, /, *, upper: bool = False) -> Array:
+    """The lower L with L Lᵀ = a, or the upper Lᵀ, of a positive definite matrix.
+
+    Reads one triangle, and has a symmetric gradient.
+    """
+    a = _real("cholesky", a)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise LinAlgError(f"cholesky: needs square matrices, got shape {tuple(a.shape)}")
+    return _t(cholesky_(_t(a))) if upper else cholesky_(a)
+
+
+def _qr_forward(a: Array) -> Array:
+    q, r = np.linalg.qr(a)
+    return np.concatenate([_t(q), r], -1)
+
+
+def _mirror_lower(m: Array) -> Array:
+    """The symmetric matrix with the lower triangle of m."""
+    low = np.tril(m, -1)
+    return np.tril(m) + _t(low)
+
+
+def _over_r(x: Array, r: Array) -> Array:
+    """x r⁻ᵀ."""
+    try:
+        return _t(np.linalg.solve(r, _t(x)))
+    except LinAlgError as cause:
+        raise _no_gradient("qr", r, "whose leading columns are dependent") from cause
+
+
+# Walter and Lehmann, "Algorithmic differentiation of linear algebra functions with application in
+# optimum experimental design" (2013): (Q̄ + Q sym(R R̄ᵀ - Q̄ᵀ Q)) R⁻ᵀ, a term for each factor.
+
+
+def _q_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    r = qr_r_(a, both)
+    return _over_r(g - y @ _mirror_lower(_t(g) @ y), r)
+
+
+def _r_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    return _over_r(qr_q_(a, both) @ _mirror_lower(y @ _t(g)), y)
+
+
+qr_ = define("qr", _qr_forward, None, "Qᵀ and R, side by side")
+_TALL = tuple(shape for shape in _OBLONG if shape[-2] >= shape[-1])
+_QR_CASES = tuple(_case(lambda a: _with(qr_, _nonsingular(a)[0]), shape) for shape in _TALL)
+qr_q_ = define(
+    "qr_q", lambda a, both: _t(both[..., : a.shape[-2]]), (_q_rule, zero),
+    "Q of a = Q R, with orthonormal columns", cases=_QR_CASES,
+)
+qr_r_ = define(
+    "qr_r", lambda a, both: both[..., a.shape[-2] :], (_r_rule, zero),
+    "R of a = Q R, upper triangular", cases=_QR_CASES,
+)
+
+_QR: Any = type(np.linalg.qr(np.eye(1)))
+
+
+@implements(np.linalg.qr)
+def qr(a: Array, mode: str = "reduced") -> Any:
+    """Q with orthonormal columns and the upper triangular R with Q R = a; ``mode="r"``: R alone.
+
+    For matrices whose leading columns are independent: a singular R raises ``LinAlgError`` on the
+    way back. ``mode="complete"`` is refused where it adds columns to Q: they are not determined.
+    """
+    a = _real("qr", a)
+    if a.ndim < 2:
+        raise LinAlgError(f"qr: needs matrices, got shape {tuple(a.shape)}")
+    rows, columns = a.shape[-2:]
+    if mode not in ("reduced", "complete", "r", "raw"):
+        raise ValueError(f"qr: {mode!r} is not a mode; 'reduced' and 'r' are")
+    if mode not in ("reduced", "r") and not (mode == "complete" and rows <= columns):
+        raise NotImplementedError(
+            f"qr: mode={mode!r} of a matrix of shape {(rows, columns)} is not supported on "
+            "Tensors; use mode='reduced'"
+        )
+    square = a[..., :rows]  # a wide matrix has the Q of its leading columns
+    both = qr_(square)
+    r = qr_r_(square, both)
+    if mode == "r" and columns <= rows:
+        return r
+    q = qr_q_(square, both)
+    if columns > rows:
+        r = np.concatenate([r, _t(q) @ a[..., rows:]], -1)
+    return r if mode == "r" else _QR(q, r)
+
+
+# Spectra. ---------------------------------------------------------------------------------------
+
+
+def _negligible(w: Array) -> Array:
+    """What rounding makes of a zero next to the largest of ``w``; with an axis of size 1."""
+    largest = np.max(np.abs(w), axis=-1, keepdims=True)
+    return largest * (4 * w.shape[-1] * float(np.finfo(w.dtype).eps))
+
+
+def _gaps(w: Array, squares: bool = False) -> Array:
+    """wⱼ - wᵢ, or the difference of the squares; 1 on the diagonal.
+
+    NaN where w repeats, to rounding: there the vectors are not functions of the matrix, and a
+    division by the rounding error would make a large and arbitrary gradient.
+    """
+    right, left = w[..., None, :], w[..., :, None]
+    gap = right - left
+    if w.shape[-1] == 0:
+        return gap
+    diagonal = np.eye(w.shape[-1], dtype=bool, like=w)
+    repeated = (np.abs(gap) <= _negligible(w)[..., None]) & ~diagonal
+    gap = np.where(repeated, np.nan, gap)
+    if squares:
+        gap = gap * (right + left)
+    return np.where(diagonal, 1, gap)
+
+
+def _nonzero(w: Array) -> Array:
+    """w, with NaN in place of zeros, to rounding."""
+    return np.where(np.abs(w) <= _negligible(w), np.nan, w) if w.shape[-1] else w
+
+
+def _skew(x: Array) -> Array:
+    return x - _t(x)
+
+
+def _eigh_forward(a: Array, uplo: Any) -> Array:
+    w, v = np.linalg.eigh(a, uplo)
+    return np.concatenate([w[..., None, :], v], -2)
+
+
+def _eigenvalues_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    v = eigenvectors_(a, both)
+    return _diagonally(v, g) @ _t(v)
+
+
+def _eigenvectors_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    """dV = V (F ∘ (Vᵀ dA V)), with Fᵢⱼ = 1 / (wⱼ - wᵢ)."""
+    w = eigenvalues_(a, both)
+    return 0.5 * (y @ (_skew(_t(y) @ g) / _gaps(w)) @ _t(y))
+
+
+def _prepare_eigh(a: Array) -> tuple[Array, Array]:
+    a = _apart(a)
+    return _with(eigh_, 0.5 * (a + _t(a)), uplo="L")
+
+
+eigh_ = define("eigh", _eigh_forward, None, "eigenvalues above their eigenvectors")
+eigenvalues_ = define(
+    "eigenvalues", lambda a, both: both[..., 0, :], (_eigenvalues_rule, zero),
+    "w of a = V diag(w) Vᵀ", cases=tuple(_case(_prepare_eigh, shape) for shape in _SQUARE),
+)
+eigenvectors_ = define(
+    "eigenvectors", lambda a, both: both[..., 1:, :], (_eigenvectors_rule, zero),
+    "V of a = V diag(w) Vᵀ", cases=tuple(_case(_prepare_eigh, shape) for shape in _SQUARE),
+)
+
+_EIGH: Any = type(np.linalg.eigh(np.eye(1)))
+
+
+@implements(np.linalg.eigh)
+def eigh(a: Array, UPLO: str = "L") -> Any:
+    """The eigenvalues, ascending, and eigenvectors of a symmetric matrix; a symmetric gradient.
+
+    Where eigenvalues repeat, the gradient by the eigenvectors is NaN; that by the eigenvalues is
+    the one of the eigenvectors found.
+    """
+    a, both = _with(eigh_, _real("eigh", a), uplo=UPLO)
+    return _EIGH(eigenvalues_(a, both), eigenvectors_(a, both))
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(a: Array, UPLO: str = "L") -> Array:
+    """The eigenvalues of :func:`eigh`: dw = diag(Vᵀ dA V)."""
+    return eigenvalues_(*_with(eigh_, _real("eigvalsh", a), uplo=UPLO))
+
+
+def _svd_forward(a: Array) -> Array:
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([_t(u), s[..., None], vt], -1)
+
+
+# Townsend, "Differentiating the singular value decomposition" (2016), a term for each factor.
+
+
+def _singular_values_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    """U diag(g) Vᵀ; a singular value that is 0 has a kink there, and gradient 0, like |x|."""
+    u, vt = svd_left_(a, both), svd_right_(a, both)
+    return _diagonally(u, g * np.sign(y)) @ vt
+
+
+def _svd_left_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    s, vt = singular_values_(a, both), svd_right_(a, both)
+    overlap = _t(y) @ g
+    result = _diagonally(y @ (_skew(overlap) / _gaps(s, squares=True)), s)
+    if y.shape[-2] > y.shape[-1]:  # the part outside the range of a
+        result = result + (g - y @ overlap) / _nonzero(s)[..., None, :]
+    return result @ vt
+
+
+def _svd_right_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    s, u = singular_values_(a, both), svd_left_(a, both)
+    overlap = y @ _t(g)
+    result = s[..., None] * (_skew(overlap) / _gaps(s, squares=True)) @ y
+    if y.shape[-1] > y.shape[-2]:
+        result = result + (g - _t(overlap) @ y) / _nonzero(s)[..., None]
+    return u @ result
+
+
+svd_ = define("svd", _svd_forward, None, "Uᵀ, s and Vᵀ, side by side")
+_SVD_CASES = tuple(_case(lambda a: _with(svd_, _apart(a)), shape) for shape in _OBLONG)
+singular_values_ = define(
+    "singular_values", lambda a, usv: usv[..., a.shape[-2]], (_singular_values_rule, zero),
+    "s of a = U diag(s) Vᵀ", cases=_SVD_CASES,
+)
+svd_left_ = define(
+    "svd_left", lambda a, usv: _t(usv[..., : a.shape[-2]]), (_svd_left_rule, zero),
+    "U of a = U diag(s) Vᵀ", cases=_SVD_CASES,
+)
+svd_right_ = define(
+    "svd_right", lambda a, usv: usv[..., a.shape[-2] + 1 :], (_svd_right_rule, zero),
+    "Vᵀ of a = U diag(s) Vᵀ", cases=_SVD_CASES,
+)
+
+_SVD: Any = type(np.linalg.svd(np.eye(1)))
+
+
+@implements(np.linalg.svd)
+def svd(
+    a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    """U, s and Vᵀ with U diag(s) Vᵀ = a, or s alone.
+
+    Where singular values repeat, the gradient by the singular vectors is NaN. Of an oblong matrix
+    ``full_matrices=True`` is refused: the columns it adds are not determined.
+    """
+    a = _real("svd", a)
+    if hermitian:
+        raise NotImplementedError("svd: hermitian=True is not supported on Tensors; use "
+                                  "np.linalg.eigh")
+    if not compute_uv:
+        return svdvals(a)
+    if full_matrices and a.ndim > 1 and a.shape[-2] != a.shape[-1]:
+        raise NotImplementedError(
+            f"svd: full_matrices=True of a matrix of shape {tuple(a.shape)} is not supported on "
+            "Tensors; pass full_matrices=False"
+        )
+    a, usv = _with(svd_, a)
+    return _SVD(svd_left_(a, usv), singular_values_(a, usv), svd_right_(a, usv))
+
+
+@implements(np.linalg.svdvals)
+def svdvals(x: Array, /) -> Array:
+    """The singular values, descending; one that is exactly 0 has gradient 0."""
+    return singular_values_(*_with(svd_, _real("svdvals", x)))
+
+
+# Norms. -----------------------------------------------------------------------------------------
+
+
+def _floating(function: str, x: Any) -> Array:
+    x = _real(function, x)
+    return x if x.dtype.kind == "f" else astype(x, np.float64)
+
+
+def _euclidean_rule(g: Array, y: Array, x: Array, axis: Any, keepdims: bool) -> Array:
+    """g x / y, and 0 at y = 0: the subgradient of least norm."""
+    flat = y == 0
+    return expand_reduced(np.where(flat, 0, g / np.where(flat, 1, y)), x, axis, keepdims) * x
+
+
+# A composite of square, sum and √ would need three selections to be flat at 0.
+euclidean_ = define(
+    "norm", lambda x, axis, keepdims: np.sqrt(_sum_forward(x * x, axis, keepdims)),
+    (_euclidean_rule,), "√Σ x²", cases=_along_axes(*_EMPTY),
+)
+
+
+def _largest(x: Array, axis: int | tuple[int, ...], keepdims: bool = False) -> Array:
+    """Of numbers that are not negative: 0 for none at all."""
+    reduced = np.max if x.size else np.sum
+    return reduced(x, axis=axis, keepdims=keepdims)
+
+
+def _norm_of_vectors(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Array:
+    if isinstance(ord, str):
+        raise ValueError(f"norm: {ord!r} is not an order for vectors")
+    if ord is None or ord == 2:
+        return euclidean_(x, axis=axes, keepdims=bool(keepdims))
+    if ord == math.inf:
+        return _largest(np.abs(x), axes, keepdims)
+    if ord == -math.inf:
+        return np.min(np.abs(x), axis=axes, keepdims=keepdims)
+    if ord == 0:
+        return np.sum(astype(x != 0, x.dtype), axis=axes, keepdims=keepdims)
+    if ord == 1:
+        return np.sum(np.abs(x), axis=axes, keepdims=keepdims)
+    ord = float(ord)
+    s = np.sum(np.abs(x) ** ord, axis=axes, keepdims=keepdims)
+    flat = s == 0
+    return np.where(flat, 0, np.where(flat, 1, s) ** (1 / ord))
+
+
+def _norm_of_matrices(x: Array, ord: Any, row: int, column: int, keepdims: bool) -> Array:
+    if row == column:
+        raise ValueError("norm: the two axes must differ")
+    if ord is None or ord in ("fro", "f"):
+        return _norm_of_vectors(x, 2, (row, column), keepdims)
+    last = moveaxis(x, (row, column), (-2, -1))
+    if ord == "nuc":
+        y = np.sum(svdvals(last), axis=-1)
+    elif ord in (2, -2):
+        s = svdvals(last)
+        y = _largest(s, -1) if ord > 0 else np.min(s, axis=-1)
+    elif ord in (1, -1, math.inf, -math.inf):
+        sums = np.sum(np.abs(last), axis=-2 if abs(ord) == 1 else -1)
+        y = _largest(sums, -1) if ord > 0 else np.min(sums, axis=-1)
+    else:
+        raise ValueError(f"norm: {ord!r} is not an order for matrices")
+    if keepdims:
+        y = reshape(y, tuple(1 if i in (row, column) else n for i, n in enumerate(x.shape)))
+    return y
+
+
+@implements(np.linalg.norm)
+def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    """Every norm NumPy has.
+
+    Where a norm is not differentiable its gradient is the subgradient of least norm: 0 at the
+    zero vector or matrix, ``abs'(0) = 0``, and tied maxima share equally.
+    """
+    x = _floating("norm", x)
+    if axis is None:
+        axes = list(range(x.ndim))
+        if ord is None or (ord == 2 and x.ndim == 1):
+            return _norm_of_vectors(x, 2, tuple(axes), keepdims)
+    elif isinstance(axis, tuple):
+        axes = normalise(axis, x.ndim, "axis")
+    else:
+        axes = normalise(int(axis), x.ndim, "axis")
+    if len(axes) == 1:
+        return _norm_of_vectors(x, ord, tuple(axes), keepdims)
+    if len(axes) == 2:
+        return _norm_of_matrices(x, ord, axes[0], axes[1], keepdims)
+    raise ValueError(
+        f"norm: order {ord!r} is for vectors and matrices, got {len(axes)} axes of an array of "
+        f"shape {tuple(x.shape)}; name one or two in axis="
+    )
+
+
+@implements(np.linalg.vector_norm)
+def vector_norm(
+    x: Array, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2
+) -> Array:
+    """The norm of the elements along all the axes given, taken as one vector; see norm."""
+    x = _floating("vector_norm", x)
+    axes = range(x.ndim) if axis is None else normalise(axis, x.ndim, "axis")
+    return _norm_of_vectors(x, ord, tuple(axes), keepdims)
+
+
+@implements(np.linalg.matrix_norm)
+def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
+    """The norm of the matrices in the last two axes; see norm."""
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+@implements(np.linalg.cond)
+def cond(x: Array, p: Any = None) -> Array:
+    """|x| |x⁻¹|; in the 2-norm the ratio of the extreme singular values.
+
+    Of a singular matrix it is inf in the 2-norm, with gradient NaN, and raises ``LinAlgError`` in
+    the others.
+    """
+    x = _floating("cond", x)
+    if x.ndim < 2 or 0 in x.shape[-2:]:
+        raise LinAlgError(f"cond: needs matrices that are not empty, got shape {tuple(x.shape)}")
+    if p is None or p in (2, -2):
+        s = svdvals(x)
+        over, under = (s[..., -1], s[..., 0]) if p == -2 else (s[..., 0], s[..., -1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(under == 0, math.inf, over / under)
+    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
+
+
+matrix_rank_ = define(
+    "matrix_rank",
+    lambda a, tol, hermitian, rtol: np.linalg.matrix_rank(a, tol, hermitian, rtol=rtol)
+    if a.ndim > 1 else (a != 0).any().astype(int),
+    None, "how many singular values are not negligible",
+)
+
+
+@implements(np.linalg.matrix_rank)
+def matrix_rank(
+    A: Array, tol: Any = None, hermitian: bool = False, *, rtol: Any = None
+) -> Array:
+    """A question: its answer has no gradient."""
+    if tol is not None and rtol is not None:
+        raise ValueError("matrix_rank: tol and rtol cannot both be given")
+    if np.ndim(tol) or np.ndim(rtol):
+        raise NotImplementedError("matrix_rank: one tolerance for all matrices is supported")
+    return matrix_rank_(_real("matrix_rank", A), tol=tol, hermitian=hermitian, rtol=rtol)
+
+
+# The rest of the module. ------------------------------------------------------------------------
+
+
+@implements(np.linalg.cross)
+def cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
+    """The product of vectors in three dimensions."""
+    x1, x2 = lift(x1), lift(x2)
+    if x1.shape[axis] != 3 or x2.shape[axis] != 3:
+        raise ValueError(
+            f"linalg.cross: needs vectors of three dimensions along axis {axis}, got shapes "
+            f"{tuple(x1.shape)} and {tuple(x2.shape)}"
+        )
+    a, b = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
+    after, before = np.array([1, 2, 0]), np.array([2, 0, 1])
+    product = a[..., after] * b[..., before] - a[..., before] * b[..., after]
+    return moveaxis(product, -1, axis)
+
+
+@implements(np.linalg.trace)
+def trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
+    return np.trace(x, offset, -2, -1, dtype)
+
+
+@implements(np.linalg.diagonal)
+def diagonal(x: Array, /, *, offset: int = 0) -> Array:
+    return np.diagonal(x, offset, -2, -1)

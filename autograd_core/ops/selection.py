@@ -1,0 +1,264 @@
+"""Choosing by condition, and inserting and deleting: composites of indexing and where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..node import Array, Node
+from ..op import define, implements, lift, refuse_options
+from .elementwise import where_
+from .indexing import at_set, getitem, take_along_axis
+from .shaping import (
+    astype,
+    broadcast_to,
+    concatenate,
+    integers,
+    lift_like,
+    normalise,
+    ravel,
+    reshape,
+    stack,
+)
+
+
+def _value(x: Array) -> Array:
+    return x._data if isinstance(x, Node) else x
+
+
+# By condition. ----------------------------------------------------------------------------------
+
+
+@implements(np.compress)
+def compress(condition: Array, a: Array, axis: int | None = None, out: None = None) -> Array:
+    refuse_options("compress", out=out)
+    condition, a = lift(condition), lift(a)
+    if condition.ndim != 1:
+        raise ValueError(f"compress: the condition needs one axis, got shape {condition.shape}")
+    if axis is None:
+        a, axis = ravel(a), 0
+    (axis,) = normalise(axis, a.ndim, "axis")
+    return getitem(a, (slice(None),) * axis + (np.nonzero(condition)[0],))
+
+
+@implements(np.choose)
+def choose(a: Array, choices: Any, out: None = None, mode: str = "raise") -> Array:
+    refuse_options("choose", out=out)
+    a = lift(a)
+    if a.dtype.kind not in "iub":
+        raise TypeError(f"choose: needs integers, got {a.dtype}")
+    dtype = np.result_type(*(x if isinstance(x, int | float) else lift(x).dtype for x in choices))
+    first = next((x for x in choices if hasattr(x, "shape")), np.zeros(0, dtype))
+    parts = [astype(lift_like(x, first), dtype) for x in choices]
+    n = len(parts)
+    if mode == "raise":
+        if np.any((_value(a) < 0) | (_value(a) >= n)):
+            raise ValueError(f"choose: an index out of bounds for {n} choices")
+    elif mode == "wrap":
+        a = a % n
+    elif mode == "clip":
+        a = np.clip(a, 0, n - 1)
+    else:
+        raise ValueError(f"choose: mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    shape = np.broadcast_shapes(a.shape, *(x.shape for x in parts))
+    wide = stack([broadcast_to(x, shape) for x in parts])
+    return take_along_axis(wide, broadcast_to(astype(a, np.intp), shape)[None], 0)[0]
+
+
+@implements(np.select)
+def select(
+    condlist: Sequence[Array], choicelist: Sequence[Array], default: Any = 0
+) -> Array:
+    """The choice of the first condition that holds."""
+    if len(condlist) != len(choicelist):
+        raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
+    if len(condlist) == 0:
+        raise ValueError("select: needs one condition or more")
+    for condition in condlist:
+        if np.result_type(_value(lift(condition))) != np.bool_:
+            raise TypeError("select: conditions must be booleans")
+    result = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        result = where_(lift(condition), _operand(choice), _operand(result))
+    return result
+
+
+def _operand(x: Any) -> Any:
+    return x if isinstance(x, int | float | complex) else lift(x)
+
+
+@implements(np.piecewise)
+def piecewise(
+    x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any
+) -> Array:
+    """Each function is evaluated, and differentiated, on its own elements only.
+
+    So a function's infinite slope elsewhere does not spoil the gradient, as it does where
+    ``np.where`` computes both branches of everything. Of several conditions that hold, the last
+    decides; a function more than conditions is the default.
+
+    >>> import autograd_core as ag
+    >>> ag.grad(lambda x: np.piecewise(x, [x > 0], [np.sqrt, 0.0]).sum())(np.array([0.0, 4.0]))
+    array([0.  , 0.25])
+    """
+    x = lift(x)
+    conditions = _conditions(x, condlist)
+    functions = list(funclist)
+    if len(functions) == len(conditions) + 1:
+        somewhere = conditions[0]
+        for condition in conditions[1:]:
+            somewhere = np.logical_or(somewhere, condition)
+        conditions.append(np.logical_not(somewhere))
+    elif len(functions) != len(conditions):
+        raise ValueError(
+            f"piecewise: {len(functions)} functions for {len(conditions)} conditions; as many, "
+            "or one more as the default, are needed"
+        )
+    y: Array = np.zeros_like(_value(x))
+    later: Array | None = None
+    for condition, function in reversed(list(zip(conditions, functions, strict=True))):
+        mine = condition if later is None else np.logical_and(condition, np.logical_not(later))
+        later = condition if later is None else np.logical_or(condition, later)
+        piece = function(getitem(x, (mine,)), *args, **kw) if callable(function) else function
+        y = at_set(y, (mine,), astype(lift(piece), x.dtype))
+    return y
+
+
+def _conditions(x: Array, given: Any) -> list[Array]:
+    """The conditions as boolean arrays: a list of them, or a single one as NumPy allows."""
+    single = np.ndim(given) == 0 if not isinstance(given, list | tuple) else (
+        not (len(given) and (isinstance(given[0], list) or np.ndim(given[0]) > 0)) and x.ndim != 0
+    )
+    if not isinstance(given, list | tuple) and np.ndim(given) == 1 and x.ndim != 0:
+        single = True
+    conditions = [given] if single else list(given)
+    return [astype(lift(c), np.bool_) for c in conditions]
+
+
+# Inserting and deleting: the positions are fixed, what stands there is differentiated. ----------
+
+
+def _positions(name: str, obj: Any, size: int) -> Any:
+    """What np.insert and np.delete take for positions: a number, or an array of them."""
+    if isinstance(obj, Node):
+        raise NotImplementedError(
+            f"{name}: positions are read once, so a Tensor's would be frozen; "
+            "pass `t.detach().numpy()`"
+        )
+    return np.arange(*obj.indices(size)) if isinstance(obj, slice) else obj
+
+
+@implements(np.append)
+def append(arr: Array, values: Array, axis: int | None = None) -> Array:
+    if axis is None:
+        return concatenate([ravel(lift(arr)), ravel(lift(values))])
+    return concatenate([lift(arr), lift(values)], axis)
+
+
+@implements(np.delete)
+def delete(arr: Array, obj: Any, axis: int | None = None) -> Array:
+    arr = lift(arr)
+    if axis is None:
+        arr, axis = ravel(arr), 0
+    (axis,) = normalise(axis, arr.ndim, "axis")
+    kept = np.delete(np.arange(arr.shape[axis]), _positions("delete", obj, arr.shape[axis]))
+    return getitem(arr, (slice(None),) * axis + (kept,))
+
+
+@implements(np.insert)
+def insert(arr: Array, obj: Any, values: Any, axis: int | None = None) -> Array:
+    arr = lift(arr)
+    if axis is None:
+        arr, axis = ravel(arr), 0
+    (axis,) = normalise(axis, arr.ndim, "axis")
+    size = arr.shape[axis]
+    obj = _positions("insert", obj, size)
+    values = astype(lift_like(values, arr), arr.dtype)
+    if values.ndim < arr.ndim:
+        values = reshape(values, (1,) * (arr.ndim - values.ndim) + tuple(values.shape))
+    places = np.asarray(obj)
+    if places.dtype == np.bool_:
+        places = np.flatnonzero(places)
+    if places.size == 1:
+        if places.ndim == 0 and np.ndim(obj) == 0:
+            # As NumPy has it, a number takes rows to insert where a list takes one row each.
+            values = np.moveaxis(values, 0, axis)
+        count = values.shape[axis]
+        places = np.full(count, places.item())
+    else:
+        count = places.size
+    values = broadcast_to(
+        values, tuple(count if i == axis else n for i, n in enumerate(arr.shape))
+    )
+    source = np.insert(np.arange(size), places.astype(np.intp), size + np.arange(count))
+    return getitem(concatenate([arr, values], axis), (slice(None),) * axis + (source,))
+
+
+@implements(np.resize)
+def resize(a: Array, new_shape: Any) -> Array:
+    """The elements over and over, until the new shape is full."""
+    a = ravel(lift(a))
+    shape = integers(new_shape)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"resize: a negative size in {shape}")
+    count = math.prod(shape)
+    if a.size == 0:
+        return broadcast_to(np.sum(a), shape)
+    return reshape(getitem(a, np.arange(count) % a.size), shape)
+
+
+# Positions: recorded, without a derivative. -----------------------------------------------------
+
+flatnonzero_ = define(
+    "flatnonzero", lambda x: np.flatnonzero(x), None, "where x, laid flat, is not zero"
+)
+
+
+@implements(np.flatnonzero)
+def flatnonzero(a: Array) -> Array:
+    return flatnonzero_(a)
+
+
+@implements(np.argwhere)
+def argwhere(a: Array) -> Array:
+    return np.stack(np.nonzero(a), axis=-1) if a.ndim else getitem(
+        reshape(flatnonzero_(a), (-1, 1)), (slice(None), slice(0, 0))
+    )
+
+
+# Function by function. --------------------------------------------------------------------------
+
+
+@implements(np.apply_along_axis)
+def apply_along_axis(
+    func1d: Callable[..., Any], axis: int, arr: Array, *args: Any, **kwargs: Any
+) -> Array:
+    """func1d on every vector along ``axis``, its results in the axis' place."""
+    arr = lift(arr)
+    (axis,) = normalise(axis, arr.ndim, "axis")
+    last = np.moveaxis(arr, axis, -1)
+    outside = tuple(last.shape[:-1])
+    if math.prod(outside) == 0:
+        raise ValueError("apply_along_axis: cannot apply to no vectors at all")
+    results = [
+        lift(func1d(getitem(last, i), *args, **kwargs)) for i in np.ndindex(outside)
+    ]
+    inside = tuple(results[0].shape)
+    together = reshape(stack(results), outside + inside)
+    places = range(axis, axis + len(inside))
+    return np.moveaxis(together, tuple(range(len(outside), together.ndim)), tuple(places))
+
+
+@implements(np.apply_over_axes)
+def apply_over_axes(func: Callable[..., Any], a: Array, axes: Any) -> Array:
+    """func(a, axis) for one axis after the other, each kept."""
+    a = lift(a)
+    for axis in normalise(axes if np.ndim(axes) else [axes], a.ndim, "axis"):
+        result = func(a, axis)
+        a = result if result.ndim == a.ndim else np.expand_dims(result, axis)
+    return a
+
+

@@ -1,0 +1,471 @@
+"""SciPy's special functions, differentiable: ``ag.special``.
+
+    ag.grad(ag.special.gammaln)(3.0)                # psi(3)
+    scipy.special.erf(t)                            # on a Tensor, the same as ag.special.erf(t)
+
+What SciPy implements as a ufunc is that very ufunc: it speaks NumPy's protocol and so records on
+Tensors, with SciPy's options, values and documentation elsewhere. What SciPy implements in
+Python cannot take a Tensor and is written here, in SciPy's signature: ``logsumexp``, ``softmax``
+and ``log_softmax`` (the engine's, equal to SciPy's up to rounding), ``polygamma``,
+``multigammaln`` and ``zeta``. Loaded when first used, because SciPy takes longer to load than all
+the rest. In the formulas DLMF is https://dlmf.nist.gov, by section.
+
+At the edges, where a rule needs a decision:
+
+=========================  =======================================================================
+``xlogy, xlog1py``         ∂/∂y = x/y is 0 at (0, 0): 0 log y is the constant 0. ∂/∂x there is
+                           log 0 = -inf. (PyTorch: 0 and NaN, for ∂/∂x and ∂/∂y of xlogy.)
+``entr``                   -log 0 - 1 = +inf at 0, the limit from the right
+``rel_entr, kl_div``       ∂/∂x at (0, y > 0) is log 0 = -inf; ∂/∂y at (0, 0) is that of a function
+                           constant, or equal to y, there: 0, or 1
+``rgamma``                 (-1)ⁿ n! at the poles -n of gamma: 1/Γ is entire
+``gamma, gammaln``         what psi gives at the poles: -inf at 0, NaN at -1, -2, ...
+``i0e``                    0 at 0: the kink of e^-|x|, as for abs
+``i1, j1``                 1/2 at 0
+``expit, log_ndtr, erfcx`` no cancellation and no 0/0 far out in the first derivative; the second of
+                           log_ndtr has 8 digits at -1e4 and loses 2 more for each power of ten
+``i0e, i1e, ive``          their slopes cancel far out: 8 digits at 1e8
+orders of Bessel           no rule in closed form: :class:`MissingRuleError` if asked for, like the
+functions, ``polygamma``,  gradients of gammainc and gammaincc by a, and of zeta by its exponent
+=========================  =======================================================================
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy import sinc
+
+try:
+    import scipy.special
+except ImportError as cause:
+    raise ImportError(
+        "ag.special needs SciPy: `pip install autograd-core[special]`"
+    ) from cause
+
+from .errors import MissingRuleError, caller
+from .node import Array
+from .op import POSITIVE, REAL, Interval, Op, Rule, case, define, lift, zero
+from .ops import reductions
+from .ops.flow import stop_gradient
+
+__all__ = [
+    "beta", "betaln", "digamma", "entr", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "expit",
+    "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0", "i0e", "i1", "i1e", "iv", "ive",
+    "j0", "j1", "jn", "jv", "kl_div", "log_expit", "log_ndtr", "log_softmax", "logit",
+    "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "rel_entr", "rgamma", "sinc",
+    "softmax", "xlog1py", "xlogy", "y0", "y1", "yn", "zeta",
+]
+
+SQRT_PI, SQRT_2PI = math.sqrt(math.pi), math.sqrt(2 * math.pi)
+#: Python's, which are weakly typed; np.float64 is a float too, but strong.
+_NUMBERS = frozenset((int, float, bool))
+
+_SHAPES = (case(()), case((3,)), case((2, 3)), case((0,)), case((1, 2)))
+_BROADCAST = (
+    case((), ()), case((3,), (3,)), case((2, 3), (3,)), case((3,), (2, 3)), case((2, 1), (1, 3)),
+    case((0, 3), (3,)), case((2, 3), 1.5), case(1.5, (2, 3)),
+)
+
+
+def _with_order(*orders: float) -> tuple[Any, ...]:
+    """Cases where the first argument, which has no rule, is a number or an array to broadcast."""
+    column = np.array([[n] for n in orders], np.float32)
+    return (
+        *(case(n, (3,)) for n in orders), *(case(orders[0], *c.inputs) for c in _SHAPES),
+        case(column, (2,)),
+    )
+
+
+class MissingRule:
+    """In place of a rule that is not known: an error when it is asked for."""
+
+    def __init__(self, function: str, argument: str) -> None:
+        self.function = function
+        self.argument = argument
+
+    def __call__(self, *args: Any, **attrs: Any) -> None:
+        name = self.argument
+        raise MissingRuleError(
+            f"{self.function}: no derivative rule for its argument {name} (backward at "
+            f"{caller()}): none is known in closed form; if no gradient should flow there, "
+            f"pass `ag.stop_gradient({name})`"
+        )
+
+
+def _enter(
+    name: str, vjps: tuple[Rule, ...], formula: str, *domain: Interval,
+    cases: tuple[Any, ...] | None = None, record: str | None = None,
+) -> np.ufunc:
+    """Enter SciPy's ufunc of this name in the tables, and return it.
+
+    With ``SCIPY_ARRAY_API=1`` SciPy hides its ufuncs in functions that accept no Tensor.
+    """
+    ufunc: np.ufunc = inspect.unwrap(getattr(scipy.special, name))
+    if cases is None:
+        cases = _SHAPES if len(vjps) == 1 else _BROADCAST
+    forward = ufunc if ufunc.nin == 1 else partial(_in_precision, ufunc)
+    define(record or name, forward, vjps, formula, domain=domain, cases=cases, numpy=ufunc)
+    return ufunc
+
+
+def _in_precision(ufunc: np.ufunc, a: Array, b: Array) -> Array:
+    """ufunc(a, b), where a Python number has the precision of the array beside it.
+
+    SciPy lists the loop for double precision first for some of its ufuncs, so that NumPy picks it
+    for float32 and a Python number: `xlogy(x, 1.5)` is float64 for a float32 x.
+    """
+    if type(a) in _NUMBERS:
+        a = _like(a, b)
+    elif type(b) in _NUMBERS:
+        b = _like(b, a)
+    return ufunc(a, b)
+
+
+def _like(number: float, x: Array) -> Array:
+    """A Python number as a scalar of the precision of ``x``, if that is lower than its own."""
+    dtype = getattr(x, "dtype", None)
+    return number if dtype is None or dtype.kind != "f" or dtype.itemsize >= 8 else (
+        dtype.type(number)
+    )
+
+
+def _of(f: Callable[[Any], Any], x: Array) -> Array:
+    """f(x), weakly typed for a Python number, so that single precision stays single."""
+    return float(f(x)) if type(x) in _NUMBERS else f(x)
+
+
+def _ratio(x: Array, y: Array) -> Array:
+    """x / y, and 0 at (0, 0): the slope in y of x log y, which is constant where x is 0."""
+    return x / np.where(np.logical_and(x == 0, y == 0), 1, y)
+
+
+# Error functions and the normal distribution. ---------------------------------------------------
+
+erf: np.ufunc = _enter(
+    "erf", (lambda g, y, x: g * (2 / SQRT_PI * np.exp(-(x * x))),),
+    "2/√π ∫₀ˣ exp(-t²) dt (DLMF 7.2)", REAL,
+)
+erfc: np.ufunc = _enter(
+    "erfc", (lambda g, y, x: g * (-2 / SQRT_PI * np.exp(-(x * x))),),
+    "1 - erf x (DLMF 7.2)", REAL,
+)
+
+
+def _erfcx_rule(g: Array, y: Array, x: Array) -> Array:
+    """2x erfcx(x) - 2/√π, whose digits cancel far out; there by its series (DLMF 7.12)."""
+    far = x > 50
+    near = np.where(far, 0, x)
+    u = 1 / np.square(np.where(far, x, 50))
+    series = 1 - u * (1.5 - u * (3.75 - u * (13.125 - u * 59.0625)))
+    return g * np.where(far, -u * series / SQRT_PI, 2 * near * erfcx(near) - 2 / SQRT_PI)
+
+
+erfcx: np.ufunc = _enter("erfcx", (_erfcx_rule,), "exp(x²) erfc x (DLMF 7.2)", REAL)
+erfinv: np.ufunc = _enter(
+    "erfinv", (lambda g, y, x: g * (SQRT_PI / 2 * np.exp(y * y)),),
+    "erf⁻¹ x (DLMF 7.17)", (-0.7, 0.7),
+)
+erfcinv: np.ufunc = _enter(
+    "erfcinv", (lambda g, y, x: g * (-SQRT_PI / 2 * np.exp(y * y)),),
+    "erfc⁻¹ x (DLMF 7.17)", (0.4, 1.6),
+)
+ndtr: np.ufunc = _enter(
+    "ndtr", (lambda g, y, x: g * (1 / SQRT_2PI * np.exp(-0.5 * (x * x))),),
+    "Φ(x) = erfc(-x/√2) / 2 (DLMF 7.20)", REAL,
+)
+ndtri: np.ufunc = _enter(
+    "ndtri", (lambda g, y, x: g * (SQRT_2PI * np.exp(0.5 * (y * y))),),
+    "Φ⁻¹(x) (DLMF 7.20)", (0.25, 0.75),
+)
+#: The slope of log_ndtr, without a quotient of two vanishing numbers.
+_inverse_mills = define(
+    "inverse_mills",
+    lambda x: math.sqrt(2 / math.pi) / erfcx(-math.sqrt(0.5) * x),
+    (lambda g, y, x: -g * (y * (x + y)),),
+    "Φ'(x) / Φ(x) (DLMF 7.8)", cases=_SHAPES,
+)
+log_ndtr: np.ufunc = _enter(
+    "log_ndtr", (lambda g, y, x: g * _inverse_mills(x),), "ln Φ(x) (DLMF 7.20)", REAL
+)
+
+# The logistic function. -------------------------------------------------------------------------
+
+expit: np.ufunc = _enter(
+    "expit", (lambda g, y, x: g * (y * expit(-x)),), "1 / (1 + e⁻ˣ) (DLMF 4.2)", REAL
+)
+log_expit: np.ufunc = _enter(
+    "log_expit", (lambda g, y, x: g * expit(-x),), "-ln(1 + e⁻ˣ) (DLMF 4.2)", REAL
+)
+logit: np.ufunc = _enter(
+    "logit", (lambda g, y, x: g * (1 / x + 1 / (1 - x)),), "ln(x / (1 - x)) (DLMF 4.2)", (0.2, 0.8)
+)
+
+# Gamma, beta, zeta. -----------------------------------------------------------------------------
+
+
+def _rgamma_rule(g: Array, y: Array, x: Array) -> Array:
+    """-ψ(x)/Γ(x); left of 1/2 through 1/Γ(x) = Γ(1-x) sin(πx)/π (DLMF 5.5), which has no pole."""
+    left = x < 0.5
+    u, v = np.where(left, x, 0), np.where(left, 1, x)
+    reflected = gamma(1 - u) * (np.cos(math.pi * u) - psi(1 - u) * np.sin(math.pi * u) / math.pi)
+    return g * np.where(left, reflected, -psi(v) * rgamma(v))
+
+
+gamma: np.ufunc = _enter(
+    "gamma", (lambda g, y, x: g * (y * psi(x)),), "Γ(x) (DLMF 5.2)", (0.7, 3.0)
+)
+gammaln: np.ufunc = _enter(
+    "gammaln", (lambda g, y, x: g * psi(x),), "ln |Γ(x)| (DLMF 5.2)", POSITIVE
+)
+gammasgn: np.ufunc = _enter("gammasgn", (zero,), "the sign of Γ(x) (DLMF 5.2)", POSITIVE)
+rgamma: np.ufunc = _enter("rgamma", (_rgamma_rule,), "1 / Γ(x) (DLMF 5.2)", REAL)
+psi: np.ufunc = _enter(
+    "psi", (lambda g, y, x: g * polygamma(1, x),), "ψ(x) = Γ'(x) / Γ(x) (DLMF 5.2)", POSITIVE
+)
+digamma = psi
+
+
+def _polygamma_forward(n: Array, x: Array) -> Array:
+    """(-1)ⁿ⁺¹ n! ζ(n + 1, x) (DLMF 5.15), in the precision of x."""
+    if isinstance(n, int | np.integer):
+        n = int(n)
+        return psi(x) if n == 0 else (
+            (-1.0) ** (n + 1) * float(scipy.special.gamma(n + 1.0)) * scipy.special.zeta(n + 1, x)
+        )
+    y = (-1.0) ** (n + 1) * gamma(n + 1.0) * scipy.special.zeta(n + 1, x)
+    y = np.where(n == 0, psi(x), y)[()]
+    return y.astype(x.dtype) if x.dtype.kind == "f" else y
+
+
+_polygamma: Op = define(
+    "polygamma", _polygamma_forward,
+    (MissingRule("polygamma", "n"), lambda g, y, n, x: g * _polygamma(n + 1, x)),
+    "ψ⁽ⁿ⁾(x) (DLMF 5.15)", domain=(POSITIVE,), cases=_with_order(1, 0, 2),
+)
+
+
+def polygamma(n: Array, x: Array) -> Array:
+    """The n-th derivative of psi. Differentiable by ``x``; ``n`` is a whole number >= 0."""
+    return _polygamma(n if isinstance(n, int) else lift(n), lift(x))
+
+
+def _gamma_density_forward(a: Array, x: Array) -> Array:
+    with np.errstate(invalid="ignore"):  # inf - inf at poles of Γ
+        size = np.exp(_in_precision(xlogy, a - 1, x) - x - _of(gammaln, a))
+    at_pole = np.logical_and(a <= 0, a == np.floor(a))
+    return np.where(at_pole, 0, _of(gammasgn, a) * size)[()]
+
+
+#: The slope of gammainc in x. By x it recurs, which gives every order, also at x = 0.
+_gamma_density: Op = define(
+    "gamma_density", _gamma_density_forward,
+    (
+        lambda g, y, a, x: g * (y * (_of(np.log, x) - psi(a))),
+        lambda g, y, a, x: g * (_gamma_density(a - 1, x) - y),
+    ),
+    "xᵃ⁻¹ e⁻ˣ / Γ(a) (DLMF 8.2)", domain=(POSITIVE, POSITIVE), cases=_BROADCAST,
+)
+gammainc: np.ufunc = _enter(
+    "gammainc", (MissingRule("gammainc", "a"), lambda g, y, a, x: g * _gamma_density(a, x)),
+    "P(a, x) = 1/Γ(a) ∫₀ˣ tᵃ⁻¹ e⁻ᵗ dt (DLMF 8.2)", POSITIVE, cases=_with_order(1.5, 3.0),
+)
+gammaincc: np.ufunc = _enter(
+    "gammaincc", (MissingRule("gammaincc", "a"), lambda g, y, a, x: -g * _gamma_density(a, x)),
+    "Q(a, x) = 1 - P(a, x) (DLMF 8.2)", POSITIVE, cases=_with_order(1.5, 3.0),
+)
+beta: np.ufunc = _enter(
+    "beta",
+    (
+        lambda g, y, a, b: g * (y * (psi(a) - psi(a + b))),
+        lambda g, y, a, b: g * (y * (psi(b) - psi(a + b))),
+    ),
+    "B(a, b) = Γ(a) Γ(b) / Γ(a + b) (DLMF 5.12)", POSITIVE, POSITIVE,
+)
+betaln: np.ufunc = _enter(
+    "betaln",
+    (
+        lambda g, y, a, b: g * (psi(a) - psi(a + b)),
+        lambda g, y, a, b: g * (psi(b) - psi(a + b)),
+    ),
+    "ln |B(a, b)| (DLMF 5.12)", POSITIVE, POSITIVE,
+)
+
+
+def _multigammaln_forward(a: Array, d: int) -> Array:
+    if np.any(a <= 0.5 * (d - 1)):
+        raise ValueError(f"a > (d - 1) / 2 = {0.5 * (d - 1)} does not hold everywhere")
+    y = gammaln(a)
+    for j in range(1, d):
+        y = y + gammaln(a - 0.5 * j)
+    return y + 0.25 * d * (d - 1) * math.log(math.pi)
+
+
+def _multigammaln_rule(g: Array, y: Array, a: Array, d: int) -> Array:
+    slope = psi(a)
+    for j in range(1, d):
+        slope = slope + psi(a - 0.5 * j)
+    return g * slope
+
+
+_multigammaln = define(
+    "multigammaln", _multigammaln_forward, (_multigammaln_rule,),
+    "ln Γ_d(a) = d(d-1)/4 ln π + Σⱼ ln Γ(a - j/2), j < d (DLMF 35.3)", domain=((1.6, 4.0),),
+    cases=(case((), d=1), case((3,), d=2), case((2, 3), d=3), case((0,), d=2), case((1, 2), d=4)),
+)
+
+
+def multigammaln(a: Array, d: int) -> Array:
+    """ln Γ_d(a), the logarithm of the multivariate gamma function, element by element.
+
+    ``d`` is the dimension, a positive integer; ValueError unless a > (d - 1) / 2.
+    """
+    if int(d) != d or d < 1:
+        raise ValueError(f"multigammaln: the dimension d is a positive integer, got {d!r}")
+    return _multigammaln(lift(a), d=int(d))
+
+
+_hurwitz: Op = define(
+    "zeta", lambda x, q: scipy.special.zeta(x, q),
+    (MissingRule("zeta", "x"), lambda g, y, x, q: g * (-x * _hurwitz(x + 1, q))),
+    "ζ(x, q) = Σ (k + q)⁻ˣ, k = 0, 1, ... (DLMF 25.11)", domain=((0.8, 2.5),),
+    cases=_with_order(2.0, 3.5),
+)
+_riemann = Op(  # in no table: it has no rule that tests could try
+    "riemann_zeta", scipy.special.zeta, (MissingRule("zeta", "x"),), "ζ(x) = Σ k⁻ˣ (DLMF 25.2)"
+)
+
+
+def zeta(x: Array, q: Array | None = None) -> Array:
+    """The Riemann zeta function of ``x``, or that of Hurwitz: Σ (k + q)⁻ˣ over k = 0, 1, ...
+
+    Differentiable by ``q``.
+    """
+    return _riemann(x) if q is None else _hurwitz(x, q)
+
+
+# Bessel functions. ------------------------------------------------------------------------------
+# Differences and sums of neighbours rather than quotients by x: right at 0 too.
+
+j0: np.ufunc = _enter("j0", (lambda g, y, x: -g * j1(x),), "J₀(x) (DLMF 10.6)", REAL)
+j1: np.ufunc = _enter(
+    "j1", (lambda g, y, x: g * (0.5 * (j0(x) - jv(2, x))),), "J₁(x) (DLMF 10.6)", REAL
+)
+jv: np.ufunc = _enter(
+    "jv",
+    (MissingRule("jv", "v"), lambda g, y, v, x: g * (0.5 * (jv(v - 1, x) - jv(v + 1, x)))),
+    "J_v(x) (DLMF 10.6)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
+)
+jn = jv
+y0: np.ufunc = _enter("y0", (lambda g, y, x: -g * y1(x),), "Y₀(x) (DLMF 10.6)", POSITIVE)
+y1: np.ufunc = _enter(
+    "y1", (lambda g, y, x: g * (0.5 * (y0(x) - yn(2.0, x))),), "Y₁(x) (DLMF 10.6)", POSITIVE
+)
+yn: np.ufunc = _enter(
+    "yn",
+    (MissingRule("yn", "n"), lambda g, y, n, x: g * (0.5 * (yn(n - 1.0, x) - yn(n + 1.0, x)))),
+    "Yₙ(x) (DLMF 10.6)", (0.8, 2.5), cases=_with_order(2, 0, 1),
+)
+# The record's name leaves "i0" to np.i0, which is another function.
+i0: np.ufunc = _enter(
+    "i0", (lambda g, y, x: g * i1(x),), "I₀(x) (DLMF 10.29)", REAL, record="bessel_i0"
+)
+i1: np.ufunc = _enter(
+    "i1", (lambda g, y, x: g * (0.5 * (i0(x) + iv(2, x))),), "I₁(x) (DLMF 10.29)", REAL
+)
+iv: np.ufunc = _enter(
+    "iv",
+    (MissingRule("iv", "v"), lambda g, y, v, x: g * (0.5 * (iv(v - 1, x) + iv(v + 1, x)))),
+    "I_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
+)
+i0e: np.ufunc = _enter(
+    "i0e", (lambda g, y, x: g * (i1e(x) - np.sign(x) * y),), "e^-|x| I₀(x) (DLMF 10.29)", POSITIVE
+)
+i1e: np.ufunc = _enter(
+    "i1e", (lambda g, y, x: g * (0.5 * (i0e(x) + ive(2, x)) - np.sign(x) * y),),
+    "e^-|x| I₁(x) (DLMF 10.29)", POSITIVE,
+)
+ive: np.ufunc = _enter(
+    "ive",
+    (
+        MissingRule("ive", "v"),
+        lambda g, y, v, x: g * (0.5 * (ive(v - 1, x) + ive(v + 1, x)) - np.sign(x) * y),
+    ),
+    "e^-|x| I_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
+)
+
+# Entropies. -------------------------------------------------------------------------------------
+
+xlogy: np.ufunc = _enter(
+    "xlogy",
+    (lambda g, y, a, b: g * _of(np.log, b), lambda g, y, a, b: g * _ratio(a, b)),
+    "a ln b, 0 where a is 0 (DLMF 4.2)", POSITIVE, POSITIVE,
+)
+xlog1py: np.ufunc = _enter(
+    "xlog1py",
+    (lambda g, y, a, b: g * _of(np.log1p, b), lambda g, y, a, b: g * _ratio(a, 1 + b)),
+    "a ln(1 + b), 0 where a is 0 (DLMF 4.2)", POSITIVE, POSITIVE,
+)
+entr: np.ufunc = _enter(
+    "entr", (lambda g, y, x: -g * (np.log(x) + 1),), "-x ln x, 0 where x is 0 (DLMF 4.2)", POSITIVE
+)
+rel_entr: np.ufunc = _enter(
+    "rel_entr",
+    (
+        lambda g, y, a, b: g * (np.log(a) - _of(np.log, b) + 1),
+        lambda g, y, a, b: -g * _ratio(a, b),
+    ),
+    "a ln(a / b), 0 where a is 0 (DLMF 4.2)", POSITIVE, POSITIVE,
+)
+kl_div: np.ufunc = _enter(
+    "kl_div",
+    (
+        lambda g, y, a, b: g * (np.log(a) - _of(np.log, b)),
+        lambda g, y, a, b: g * (1 - _ratio(a, b)),
+    ),
+    "a ln(a / b) - a + b (DLMF 4.2)", POSITIVE, POSITIVE,
+)
+
+# Along axes. ------------------------------------------------------------------------------------
+
+
+def softmax(x: Array, axis: reductions.Axis = None) -> Array:
+    """exp(x) / Σ exp(x) along ``axis``, by default over all elements; without overflow."""
+    return reductions.softmax(x, axis)
+
+
+def log_softmax(x: Array, axis: reductions.Axis = None) -> Array:
+    """ln softmax(x) along ``axis``, by default over all elements; exact where softmax is 0."""
+    return reductions.log_softmax(x, axis)
+
+
+def logsumexp(
+    a: Array, axis: reductions.Axis = None, b: Array | None = None, keepdims: bool = False,
+    return_sign: bool = False,
+) -> Any:
+    """ln Σ b exp(a) along ``axis``, by default over all elements; without overflow.
+
+    ``b`` are weights that broadcast against ``a``, 1 unless given; where a weight is 0, ``a`` does
+    not count, even if infinite or the largest. A negative sum gives NaN, or with ``return_sign``
+    the pair (ln |Σ b exp(a)|, its sign). Differentiable by ``a`` and ``b``.
+    """
+    a = lift(a)
+    if b is None and not return_sign:
+        return reductions.logsumexp(a, axis, keepdims)
+    b = np.ones_like(a) if b is None else lift(b)
+    unweighted = b == 0
+    # The maximum cancels from the result, and so from its derivative.
+    top = stop_gradient(np.max(np.where(unweighted, -math.inf, a), axis=axis, keepdims=True))
+    top = np.where(np.isfinite(top), top, 0)
+    exponent = a - top
+    # What has weight 0 is not below the maximum, yet has a finite influence through its weight.
+    largest = 700 if exponent.dtype.itemsize == 8 else 80
+    exponent = np.where(unweighted, np.minimum(exponent, largest), exponent)
+    total = np.sum(b * np.exp(exponent), axis=axis, keepdims=keepdims)
+    size = np.log(np.absolute(total) if return_sign else total) + np.reshape(top, total.shape)
+    return (size, np.sign(total)) if return_sign else size
