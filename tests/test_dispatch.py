@@ -188,6 +188,8 @@ def test_iteration_goes_by_rows():
 
 # What the user typed. ----------------------------------------------------------------------------
 
+NUMPY_2_1 = np.lib.NumpyVersion(np.__version__) >= "2.1.0"  # which added keywords
+
 SPELLINGS = [
     [
         lambda np, t: np.sum(t, 0), lambda np, t: np.sum(t, axis=0),
@@ -208,10 +210,11 @@ SPELLINGS = [
      lambda np, t: np.transpose(t, [1, 0]), lambda np, t: np.transpose(t, axes=(-1, -2)),
      lambda np, t: np.swapaxes(t, 0, 1), lambda np, t: np.moveaxis(t, 0, -1)],
     [lambda np, t: np.reshape(t, (3, 2)), lambda np, t: t.reshape(3, 2),
-     lambda np, t: t.reshape((3, 2)), lambda np, t: np.reshape(t, shape=(3, -1)),
-     lambda np, t: t.reshape([3, 2])],
+     lambda np, t: t.reshape((3, 2)), lambda np, t: t.reshape([3, 2]),
+     *([lambda np, t: np.reshape(t, shape=(3, -1))] if NUMPY_2_1 else [])],
     [lambda np, t: np.clip(t, 2.0, 4.5), lambda np, t: np.clip(t, a_min=2.0, a_max=4.5),
-     lambda np, t: np.clip(t, min=2.0, max=4.5), lambda np, t: t.clip(2.0, 4.5)],
+     lambda np, t: t.clip(2.0, 4.5),
+     *([lambda np, t: np.clip(t, min=2.0, max=4.5)] if NUMPY_2_1 else [])],
     [lambda np, t: np.concatenate((t, t), 1), lambda np, t: np.concatenate([t, t], axis=1),
      lambda np, t: np.concatenate([t, t], axis=-1), lambda np, t: np.hstack([t, t])],
     [lambda np, t: np.add(t, 2), lambda np, t: t + 2, lambda np, t: 2 + t,

@@ -177,9 +177,11 @@ row(LA.norm, plain, x(2, 2), "f")
 row(LA.norm, plain, x(2, 3), axis=np.int64(1))
 row(LA.norm, plain, ints(2, 3))
 row(LA.norm, plain, x(0))
-row(LA.norm, plain, x(0), inf)
+if np.lib.NumpyVersion(np.__version__) >= "2.4.0":  # earlier ones refuse these
+    row(LA.norm, plain, x(0), inf)
 row(LA.norm, plain, x(2, 0), axis=1)
-row(LA.norm, plain, x(0, 2), 2)
+if np.lib.NumpyVersion(np.__version__) >= "2.4.0":
+    row(LA.norm, plain, x(0, 2), 2)
 row(LA.vector_norm, plain, x(3))
 row(LA.vector_norm, plain, x(2, 3), keepdims=True)
 row(LA.vector_norm, plain, x(2, 3), axis=-1)
