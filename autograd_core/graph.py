@@ -115,7 +115,7 @@ class Graph:
             )
         seeds: dict[Node, Array] = {}
         for output, cotangent in zip(self.outputs, given, strict=True):
-            seed = output._seed(cotangent, False)
+            seed = output._seed(cotangent, False, "bprop")
             seeds[output] = seeds[output] + seed if output in seeds else seed
         found = pull(seeds, reach(self.outputs), keep=set(self.nodes))
         for node in self.nodes:

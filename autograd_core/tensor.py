@@ -563,13 +563,13 @@ class Tensor(Node):
         for node, g in sums:
             node._grad = g
 
-    def _seed(self, grad: Any, create_graph: bool) -> Array:
+    def _seed(self, grad: Any, create_graph: bool, name: str = "backward") -> Array:
         """The cotangent to start from, checked and cast."""
         value = self._data
         if grad is None:
             if value.shape:
                 raise GradientError(
-                    f"backward: the output has shape {self.shape}, so there is no single gradient "
+                    f"{name}: the output has shape {self.shape}, so there is no single gradient "
                     f"(at {caller()}); reduce it first, as in `y.sum().backward()`, or pass the "
                     f"cotangent: `y.backward(np.ones({self.shape}))`"
                 )
@@ -578,25 +578,25 @@ class Tensor(Node):
             seed: Array = np.ones_like(value)
         elif isinstance(grad, Node):
             if grad._data.shape != self.shape:
-                self._reject_seed(grad._data)
-            return grad if create_graph else self._seed(grad._data, False)
+                self._reject_seed(grad._data, name)
+            return grad if create_graph else self._seed(grad._data, False, name)
         else:
             seed = as_data(grad) if isinstance(value, np.ndarray | np.generic) else grad
             if seed.shape != self.shape:
-                self._reject_seed(seed)
+                self._reject_seed(seed, name)
             if seed.dtype.kind not in "biuf" and seed.dtype.kind != value.dtype.kind:
                 raise GradientError(
-                    f"backward: grad has dtype {seed.dtype} but the output {value.dtype} "
+                    f"{name}: grad has dtype {seed.dtype} but the output {value.dtype} "
                     f"(at {caller()})"
                 )
-            seed = fit(seed, self._data, "backward")
+            seed = fit(seed, self._data, name)
         if isinstance(seed, np.ndarray) and seed.ndim == 0:
             seed = seed[()]
         return leaf(seed, False) if create_graph else seed
 
-    def _reject_seed(self, seed: Array) -> None:
+    def _reject_seed(self, seed: Array, name: str) -> None:
         raise ShapeError(
-            f"backward: grad has shape {seed.shape} but the output has shape {self.shape} "
+            f"{name}: grad has shape {seed.shape} but the output has shape {self.shape} "
             f"(at {caller()}); they must be equal"
         )
 

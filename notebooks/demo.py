@@ -66,9 +66,7 @@ def train(out: Path, epochs: int) -> None:
     loss.label = "loss"
     model.zero_grad()
     ag.Graph(loss).bprop()
-    for suffix in ("svg", "png"):
-        path = out / f"loss.{suffix}"
-        wrote(ag.render(loss, path, rankdir="TB", title="cross-entropy of one mini-batch"))
+    draw(loss, out / "loss", rankdir="TB", title="cross-entropy of one mini-batch")
 
 
 def learning_curve(history: nn.History, path: Path) -> None:
@@ -107,6 +105,15 @@ def save_figure(figure: Any, path: Path) -> None:
     wrote(path)
 
 
+def draw(graph: Any, path: Path, **options: Any) -> None:
+    """The graph as SVG and PNG; where no layout engine can be loaded, why not."""
+    for suffix in (".svg", ".png"):
+        try:
+            wrote(ag.render(graph, path.with_suffix(suffix), **options))
+        except ag.RenderError as problem:
+            print(f"not drawn: {path.with_suffix(suffix)}: {problem}")
+
+
 def wrote(path: Path) -> None:
     print(f"wrote {path}")
 
@@ -134,8 +141,7 @@ def differentiate(out: Path) -> None:
     graph = ag.Graph(y)
     graph.bprop()
     print(graph)
-    for suffix in ("svg", "png"):
-        wrote(ag.render(graph, out / f"expression.{suffix}", title="f and its gradient at x = 0.5"))
+    draw(graph, out / "expression", title="f and its gradient at x = 0.5")
 
 
 def main() -> None:
