@@ -53,7 +53,7 @@ def map_leaves(f: Callable[[Any], Any], nested: Any) -> Any:
         return other
     if isinstance(nested, tuple) and hasattr(nested, "_fields"):
         return type(nested)(*(map_leaves(f, value) for value in nested))
-    if isinstance(nested, list | tuple):
+    if isinstance(nested, (list, tuple)):
         return type(nested)(map_leaves(f, value) for value in nested)
     return f(nested)
 
@@ -71,8 +71,8 @@ def aligned(pattern: Any, nested: Any, what: str) -> list[Any]:
         if not isinstance(nested, dict) or nested.keys() != pattern.keys():
             raise _unlike(pattern, nested, what)
         return [x for key in pattern for x in aligned(pattern[key], nested[key], what)]
-    if isinstance(pattern, list | tuple):
-        if not isinstance(nested, list | tuple) or len(nested) != len(pattern):
+    if isinstance(pattern, (list, tuple)):
+        if not isinstance(nested, (list, tuple)) or len(nested) != len(pattern):
             raise _unlike(pattern, nested, what)
         parts = zip(pattern, nested, strict=True)
         return [x for part, other in parts for x in aligned(part, other, what)]
@@ -93,6 +93,6 @@ def _unlike(pattern: Any, nested: Any, what: str) -> ShapeError:
 def _outline(x: Any) -> str:
     if isinstance(x, dict):
         return f"a dict with the keys {list(x)}"
-    if isinstance(x, list | tuple):
+    if isinstance(x, (list, tuple)):
         return f"a {type(x).__name__} of length {len(x)}"
     return "None" if x is None else f"a {type(x).__name__}"

@@ -37,7 +37,7 @@ class Graph:
     """
 
     def __init__(self, outputs: Tensor | Sequence[Tensor]) -> None:
-        several = isinstance(outputs, list | tuple)
+        several = isinstance(outputs, (list, tuple))
         chosen = tuple(outputs) if several else (outputs,)
         for output in chosen:
             if not isinstance(output, Node):
@@ -168,7 +168,7 @@ def _definition(node: Node, names: Mapping[Node, str]) -> str:
 
 
 def _constant(x: Any) -> str:
-    return repr(x) if isinstance(x, int | float | complex) else f"const {type_of(x)}"
+    return repr(x) if isinstance(x, (int, float, complex)) else f"const {type_of(x)}"
 
 
 def type_of(x: Array) -> str:

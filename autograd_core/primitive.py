@@ -37,7 +37,7 @@ class Primitive:
                 "the function of a primitive computes with plain arrays but returned a Tensor; "
                 "pass every Tensor it uses as a positional argument"
             )
-        if isinstance(y, int | float | complex):
+        if isinstance(y, (int, float, complex)):
             return np.asarray(y)[()]
         if not hasattr(y, "dtype"):
             raise TypeError(

@@ -233,7 +233,7 @@ digamma = psi
 
 def _polygamma_forward(n: Array, x: Array) -> Array:
     """(-1)ⁿ⁺¹ n! ζ(n + 1, x) (DLMF 5.15), in the precision of x."""
-    if isinstance(n, int | np.integer):
+    if isinstance(n, (int, np.integer)):
         n = int(n)
         return psi(x) if n == 0 else (
             (-1.0) ** (n + 1) * float(scipy.special.gamma(n + 1.0)) * scipy.special.zeta(n + 1, x)

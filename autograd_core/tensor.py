@@ -175,7 +175,7 @@ def leaf(data: Array, requires: bool, label: str | None = None) -> Tensor:
 
 def is_operand(x: Any) -> bool:
     """Whether an operator can compute with ``x``; otherwise it is the other type's turn."""
-    return isinstance(x, np.generic | list | tuple) or (
+    return isinstance(x, (np.generic, list, tuple)) or (
         hasattr(x, "__array_function__") and not dispatch.is_foreign(x)
     )
 
@@ -196,7 +196,7 @@ def constant(x: Any, op: Op | None = None) -> Array:
         return x
     if isinstance(x, np.generic) or hasattr(x, "__array_function__"):
         return x
-    if isinstance(x, list | tuple):
+    if isinstance(x, (list, tuple)):
         return array(x)
     raise TypeError(f"{op}: cannot compute with {x!r} of type {type(x).__name__} (at {caller()})")
 
@@ -506,7 +506,7 @@ class Tensor(Node):
         value = self._data
         parts = [
             np.array2string(np.asarray(value), separator=", ", prefix="tensor(")
-            if isinstance(value, np.ndarray | np.generic)
+            if isinstance(value, (np.ndarray, np.generic))
             else repr(value)
         ]
         if self.dtype not in (np.float64, np.int64, np.bool_):
@@ -581,7 +581,7 @@ class Tensor(Node):
                 self._reject_seed(grad._data, name)
             return grad if create_graph else self._seed(grad._data, False, name)
         else:
-            seed = as_data(grad) if isinstance(value, np.ndarray | np.generic) else grad
+            seed = as_data(grad) if isinstance(value, (np.ndarray, np.generic)) else grad
             if seed.shape != self.shape:
                 self._reject_seed(seed, name)
             if seed.dtype.kind not in "biuf" and seed.dtype.kind != value.dtype.kind:
@@ -982,7 +982,7 @@ def array(nested: Any, dtype: Any = None) -> Any:
 
 def _holds_node(nested: Any) -> bool:
     return isinstance(nested, Node) or (
-        isinstance(nested, list | tuple) and any(_holds_node(item) for item in nested)
+        isinstance(nested, (list, tuple)) and any(_holds_node(item) for item in nested)
     )
 
 

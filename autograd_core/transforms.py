@@ -48,14 +48,15 @@ class _Tracing:
             self._recording.__exit__(*exc)
 
 
-def _alias(x: Any, what: str, copy: bool) -> Tensor:
+def _alias(x: Any, name: str, copy: bool) -> Tensor:
     """A fresh node standing for an argument, so that nested transforms cannot be confused."""
     if isinstance(x, Node):
-        check_differentiable(x._data, what)
-        return record(identity, (x,), {})
-    data = x if isinstance(x, np.ndarray) and x.ndim and not copy else as_data(x)
-    check_differentiable(data, what)
-    return leaf(data, False)
+        data = x._data
+    else:
+        data = x if isinstance(x, np.ndarray) and x.ndim and not copy else as_data(x)
+    if data.dtype.kind != "f":
+        check_differentiable(data, f"{name}: an argument")
+    return record(identity, (x,), {}) if isinstance(x, Node) else leaf(data, False)
 
 
 class _Run:
@@ -75,8 +76,7 @@ class _Run:
         leaves, self.rebuild = flatten(chosen)
         if not leaves:
             raise TypeError(f"{name}: nothing to differentiate by: {chosen!r}")
-        what = f"{name}: the argument" if len(leaves) == 1 else f"{name}: an argument"
-        self.aliases = [_alias(x, what, lasting) for x in leaves]
+        self.aliases = [_alias(x, name, lasting) for x in leaves]
         self._own = [x._requires for x in self.aliases]
         full = list(args)
         for i, value in zip(argnums, self.rebuild(self.aliases), strict=True):
@@ -161,7 +161,9 @@ def _one(y: Node) -> Array:
 
 def _scalar(y: Any, name: str) -> Any:
     """Check that a function to take the gradient of returned one number."""
-    if isinstance(y, list | tuple | dict) or y is None:
+    if isinstance(y, Node) and not y._data.shape and y._data.dtype.kind == "f":
+        return y
+    if isinstance(y, (list, tuple, dict)) or y is None:
         raise GradientError(
             f"{name}: the function must return a scalar, got {type(y).__name__} (at {caller()})"
             + ("; did it forget its `return`?" if y is None else "")
@@ -195,7 +197,7 @@ def _as_scalar(x: Any) -> Any:
 
 
 def _is_single(argnums: Any) -> bool:
-    return isinstance(argnums, int | np.integer)
+    return isinstance(argnums, (int, np.integer))
 
 
 def _positions(argnums: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
@@ -203,7 +205,7 @@ def _positions(argnums: int | Sequence[int], n: int, name: str) -> tuple[int, ..
     given: Any = (argnums,) if _is_single(argnums) else argnums
     if type(argnums) is int and 0 <= argnums < n:  # nearly always
         return (argnums,)
-    if not isinstance(given, list | tuple) or not all(map(_is_single, given)):
+    if not isinstance(given, (list, tuple)) or not all(map(_is_single, given)):
         raise TypeError(f"{name}: argnums is an integer or a tuple of integers, got {argnums!r}")
     for i in given:
         if not -n <= i < n:
@@ -336,7 +338,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     >>> ag.jvp(np.sin, (0.0,), (2.0,))
     (np.float64(0.0), np.float64(2.0))
     """
-    if not isinstance(primals, list | tuple) or not isinstance(tangents, list | tuple):
+    if not isinstance(primals, (list, tuple)) or not isinstance(tangents, (list, tuple)):
         raise TypeError(
             f"jvp: primals and tangents are tuples with an entry for each argument, as in "
             f"`ag.jvp(f, (x,), (v,))` (at {caller()})"

@@ -143,9 +143,9 @@ def _children(owner: Any) -> Iterator[tuple[str, Any]]:
     else:
         items = enumerate(owner)
     for key, value in items:
-        if isinstance(value, Parameter | Module):
+        if isinstance(value, (Parameter, Module)):
             yield str(key), value
-        elif isinstance(value, list | tuple | dict):
+        elif isinstance(value, (list, tuple, dict)):
             for name, part in _children(value):
                 yield f"{key}.{name}", part
 

@@ -50,7 +50,7 @@ def parse(index: Index) -> tuple[Index, tuple[Array, ...]]:
     arrays: list[Array] = []
     static: list[Any] = []
     for part in parts:
-        if part is None or part is Ellipsis or isinstance(part, slice | int | np.integer):
+        if part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)):
             if isinstance(part, bool):
                 arrays.append(np.asarray(part))
                 static.append(HERE)
@@ -59,7 +59,7 @@ def parse(index: Index) -> tuple[Index, tuple[Array, ...]]:
         elif isinstance(part, Node) or hasattr(part, "__array_function__"):
             arrays.append(part)
             static.append(HERE)
-        elif isinstance(part, list | tuple | np.generic):
+        elif isinstance(part, (list, tuple, np.generic)):
             array = np.asarray(part)
             arrays.append(array if array.size else array.astype(np.intp))
             static.append(HERE)
@@ -92,7 +92,7 @@ def _getitem_rule(g: Array, y: Array, x: Array, *arrays: Array, index: Index) ->
 
 
 def _scatter_forward(v: Array, *arrays: Array, index: Index, shape: tuple[int, ...]) -> Array:
-    plain = isinstance(v, np.ndarray | np.generic)
+    plain = isinstance(v, (np.ndarray, np.generic))
     out = np.zeros(shape, v.dtype) if plain else np.zeros_like(v, shape=shape)
     where = _fill(index, arrays)
     if _may_repeat(arrays):

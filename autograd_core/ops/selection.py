@@ -50,7 +50,7 @@ def choose(a: Array, choices: Any, out: None = None, mode: str = "raise") -> Arr
     a = lift(a)
     if a.dtype.kind not in "iub":
         raise TypeError(f"choose: needs integers, got {a.dtype}")
-    dtype = np.result_type(*(x if isinstance(x, int | float) else lift(x).dtype for x in choices))
+    dtype = np.result_type(*(x if isinstance(x, (int, float)) else lift(x).dtype for x in choices))
     first = next((x for x in choices if hasattr(x, "shape")), np.zeros(0, dtype))
     parts = [astype(lift_like(x, first), dtype) for x in choices]
     n = len(parts)
@@ -87,7 +87,7 @@ def select(
 
 
 def _operand(x: Any) -> Any:
-    return x if isinstance(x, int | float | complex) else lift(x)
+    return x if isinstance(x, (int, float, complex)) else lift(x)
 
 
 @implements(np.piecewise)
@@ -129,10 +129,10 @@ def piecewise(
 
 def _conditions(x: Array, given: Any) -> list[Array]:
     """The conditions as boolean arrays: a list of them, or a single one as NumPy allows."""
-    single = np.ndim(given) == 0 if not isinstance(given, list | tuple) else (
+    single = np.ndim(given) == 0 if not isinstance(given, (list, tuple)) else (
         not (len(given) and (isinstance(given[0], list) or np.ndim(given[0]) > 0)) and x.ndim != 0
     )
-    if not isinstance(given, list | tuple) and np.ndim(given) == 1 and x.ndim != 0:
+    if not isinstance(given, (list, tuple)) and np.ndim(given) == 1 and x.ndim != 0:
         single = True
     conditions = [given] if single else list(given)
     return [astype(lift(c), np.bool_) for c in conditions]

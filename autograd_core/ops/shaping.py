@@ -109,7 +109,7 @@ def swapaxes(a: Array, axis1: int, axis2: int) -> Array:
 
 def normalise(axis: int | Sequence[int], ndim: int, name: str) -> list[int]:
     """Axes as non-negative integers, or the error NumPy gives."""
-    axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    axes = [axis] if isinstance(axis, (int, np.integer)) else list(axis)
     for i in axes:
         if not -ndim <= i < ndim:
             raise np.exceptions.AxisError(int(i), ndim, name)
@@ -144,7 +144,7 @@ def rollaxis(a: Array, axis: int, start: int = 0) -> Array:
 @implements(np.expand_dims)
 def expand_dims(a: Array, axis: int | Sequence[int]) -> Array:
     a = lift(a)
-    extra = 1 if isinstance(axis, int | np.integer) else len(axis)
+    extra = 1 if isinstance(axis, (int, np.integer)) else len(axis)
     places = normalise(axis, a.ndim + extra, "axis")
     if len(set(places)) < len(places):
         raise ValueError(f"expand_dims: repeated axis in {axis}")

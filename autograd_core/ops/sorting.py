@@ -174,7 +174,7 @@ def _quantile(
     plain = q._data if isinstance(q, Node) else q
     # How NumPy promotes the two differs by its version: an empty question has its answer.
     dtype = getattr(np, name)(
-        np.zeros(1, a.dtype), plain if isinstance(plain, int | float) else
+        np.zeros(1, a.dtype), plain if isinstance(plain, (int, float)) else
         np.zeros(np.shape(plain), getattr(plain, "dtype", np.float64)), method=method
     ).dtype
     if not isinstance(q, Node):
