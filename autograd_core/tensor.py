@@ -28,7 +28,7 @@ from .errors import (
 )
 from .node import Array, Node, tick
 from .op import OPS, Op
-from .ops import elementwise, flow, indexing, products, reductions, shaping, special
+from .ops import elementwise, flow, indexing, products, reductions, shaping
 
 __all__ = ["Tensor", "Value", "array", "no_grad", "stop_gradient", "tensor"]
 
@@ -989,6 +989,3 @@ def _holds_node(nested: Any) -> bool:
 def stop_gradient(x: Any) -> Any:
     """``x`` as a constant: no gradient flows through. A replay still recomputes it."""
     return flow.stop_gradient(x)
-
-
-_ = special  # imported for its entries in OPS, which the operators above look up
