@@ -9,7 +9,7 @@ import numpy as np
 
 from .containers import flatten
 from .errors import GradientCheckError
-from .node import Node
+from .node import value_of
 from .transforms import jvp, vjp
 
 __all__ = ["check_grads"]
@@ -82,7 +82,7 @@ def _check(
 
 def _value(x: Any) -> Any:
     """The value, also of a Tensor: differences of a function that closes over Tensors."""
-    return np.asarray(x._data if isinstance(x, Node) else x)
+    return np.asarray(value_of(x))
 
 
 def _inner(a: list[Any], b: list[Any]) -> float:

@@ -51,13 +51,10 @@ def is_foreign(x: Any) -> bool:
 
 def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """``Tensor.__array_ufunc__``."""
-    if len(inputs) == 1 and method == "__call__" and not options:  # the short road for np.exp(t)
-        implementation = UFUNCS.get(ufunc)
-        if type(implementation) is Op:
-            return self.record(implementation, inputs, _NO_ATTRS)  # type: ignore[attr-defined]
-    for x in inputs:
-        if not isinstance(x, _ORDINARY) and is_foreign(x):
-            return NotImplemented
+    if len(inputs) > 1:  # a single operand is a Tensor
+        for x in inputs:
+            if not isinstance(x, _ORDINARY) and is_foreign(x):
+                return NotImplemented
     if method == "__call__" and not options:
         implementation = UFUNCS.get(ufunc)
         if type(implementation) is Op:

@@ -83,6 +83,11 @@ class Node:
         return seen is not None and seen.tobytes() != now.tobytes()
 
 
+def value_of(x: Any) -> Array:
+    """The value of a node; anything else as it is."""
+    return x._data if isinstance(x, Node) else x
+
+
 def _holders(node: Node) -> int:
     return sys.getrefcount(node._data)
 

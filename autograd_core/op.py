@@ -21,6 +21,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from .errors import MissingRuleError, caller
 from .node import Array, Node
 
 Rule: TypeAlias = Callable[..., Any]
@@ -62,6 +63,19 @@ class EachInput(Sequence[Rule]):
 
     def __len__(self) -> int:
         raise TypeError("an op with any number of inputs has no fixed number of rules")
+
+
+class MissingRule:
+    """In place of a rule that is not there: an error when it is asked for."""
+
+    def __init__(self, function: str, argument: str, advice: str) -> None:
+        self._function, self._argument, self._advice = function, argument, advice
+
+    def __call__(self, *args: Any, **attrs: Any) -> None:
+        raise MissingRuleError(
+            f"{self._function}: no derivative rule for {self._argument} "
+            f"(backward at {caller()}); {self._advice}"
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GradientError, MissingRuleError, caller
+from .errors import GradientError, caller
 from .node import Array, Node
-from .op import Op, Rule
+from .op import MissingRule, Op, Rule
 from .tensor import constant, record
 
 __all__ = ["Primitive", "primitive"]
@@ -81,7 +81,11 @@ class _Rules(Sequence[Rule]):
     def __getitem__(self, position: Any) -> Any:
         rule = self._rules[position] if position < len(self._rules) else None
         if rule is None:
-            return partial(_missing, self._name, position)
+            return MissingRule(
+                self._name, f"argument {position}",
+                f"give one with `{self._name}.defvjp(...)`, or cut the path with "
+                "`ag.stop_gradient`",
+            )
         return partial(_own, rule)
 
     def __len__(self) -> int:
@@ -92,13 +96,6 @@ def _own(rule: Rule, *args: Any, **attrs: Any) -> Any:
     """A rule's result as an array that nothing else holds: it may return what it was given."""
     term = rule(*args, **attrs)
     return term.copy() if isinstance(term, np.ndarray) else term
-
-
-def _missing(name: str, position: int, *args: Any, **attrs: Any) -> None:
-    raise MissingRuleError(
-        f"{name}: no derivative rule for argument {position} (backward at {caller()}); give one "
-        f"with `{name}.defvjp(...)`, or cut the path with `ag.stop_gradient`"
-    )
 
 
 def primitive(f: Callable[..., Any]) -> Primitive:

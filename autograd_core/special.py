@@ -48,9 +48,8 @@ except ImportError as cause:
         "ag.special needs SciPy: `pip install autograd-core[special]`"
     ) from cause
 
-from .errors import MissingRuleError, caller
 from .node import Array
-from .op import POSITIVE, REAL, Interval, Op, Rule, case, define, lift, zero
+from .op import POSITIVE, REAL, Interval, MissingRule, Op, Rule, case, define, lift, zero
 from .ops import reductions
 from .ops.flow import stop_gradient
 
@@ -82,20 +81,12 @@ def _with_order(*orders: float) -> tuple[Any, ...]:
     )
 
 
-class MissingRule:
-    """In place of a rule that is not known: an error when it is asked for."""
-
-    def __init__(self, function: str, argument: str) -> None:
-        self.function = function
-        self.argument = argument
-
-    def __call__(self, *args: Any, **attrs: Any) -> None:
-        name = self.argument
-        raise MissingRuleError(
-            f"{self.function}: no derivative rule for its argument {name} (backward at "
-            f"{caller()}): none is known in closed form; if no gradient should flow there, "
-            f"pass `ag.stop_gradient({name})`"
-        )
+def _missing(function: str, argument: str) -> MissingRule:
+    return MissingRule(
+        function, f"its argument {argument}",
+        "none is known in closed form; if no gradient should flow there, "
+        f"pass `ag.stop_gradient({argument})`",
+    )
 
 
 def _enter(
@@ -245,7 +236,7 @@ def _polygamma_forward(n: Array, x: Array) -> Array:
 
 _polygamma: Op = define(
     "polygamma", _polygamma_forward,
-    (MissingRule("polygamma", "n"), lambda g, y, n, x: g * _polygamma(n + 1, x)),
+    (_missing("polygamma", "n"), lambda g, y, n, x: g * _polygamma(n + 1, x)),
     "ψ⁽ⁿ⁾(x) (DLMF 5.15)", domain=(POSITIVE,), cases=_with_order(1, 0, 2),
 )
 
@@ -272,11 +263,11 @@ _gamma_density: Op = define(
     "xᵃ⁻¹ e⁻ˣ / Γ(a) (DLMF 8.2)", domain=(POSITIVE, POSITIVE), cases=_BROADCAST,
 )
 gammainc: np.ufunc = _enter(
-    "gammainc", (MissingRule("gammainc", "a"), lambda g, y, a, x: g * _gamma_density(a, x)),
+    "gammainc", (_missing("gammainc", "a"), lambda g, y, a, x: g * _gamma_density(a, x)),
     "P(a, x) = 1/Γ(a) ∫₀ˣ tᵃ⁻¹ e⁻ᵗ dt (DLMF 8.2)", POSITIVE, cases=_with_order(1.5, 3.0),
 )
 gammaincc: np.ufunc = _enter(
-    "gammaincc", (MissingRule("gammaincc", "a"), lambda g, y, a, x: -g * _gamma_density(a, x)),
+    "gammaincc", (_missing("gammaincc", "a"), lambda g, y, a, x: -g * _gamma_density(a, x)),
     "Q(a, x) = 1 - P(a, x) (DLMF 8.2)", POSITIVE, cases=_with_order(1.5, 3.0),
 )
 beta: np.ufunc = _enter(
@@ -332,12 +323,12 @@ def multigammaln(a: Array, d: int) -> Array:
 
 _hurwitz: Op = define(
     "zeta", lambda x, q: scipy.special.zeta(x, q),
-    (MissingRule("zeta", "x"), lambda g, y, x, q: g * (-x * _hurwitz(x + 1, q))),
+    (_missing("zeta", "x"), lambda g, y, x, q: g * (-x * _hurwitz(x + 1, q))),
     "ζ(x, q) = Σ (k + q)⁻ˣ, k = 0, 1, ... (DLMF 25.11)", domain=((0.8, 2.5),),
     cases=_with_order(2.0, 3.5),
 )
 _riemann = Op(  # in no table: it has no rule that tests could try
-    "riemann_zeta", scipy.special.zeta, (MissingRule("zeta", "x"),), "ζ(x) = Σ k⁻ˣ (DLMF 25.2)"
+    "riemann_zeta", scipy.special.zeta, (_missing("zeta", "x"),), "ζ(x) = Σ k⁻ˣ (DLMF 25.2)"
 )
 
 
@@ -358,7 +349,7 @@ j1: np.ufunc = _enter(
 )
 jv: np.ufunc = _enter(
     "jv",
-    (MissingRule("jv", "v"), lambda g, y, v, x: g * (0.5 * (jv(v - 1, x) - jv(v + 1, x)))),
+    (_missing("jv", "v"), lambda g, y, v, x: g * (0.5 * (jv(v - 1, x) - jv(v + 1, x)))),
     "J_v(x) (DLMF 10.6)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
 )
 jn = jv
@@ -368,7 +359,7 @@ y1: np.ufunc = _enter(
 )
 yn: np.ufunc = _enter(
     "yn",
-    (MissingRule("yn", "n"), lambda g, y, n, x: g * (0.5 * (yn(n - 1.0, x) - yn(n + 1.0, x)))),
+    (_missing("yn", "n"), lambda g, y, n, x: g * (0.5 * (yn(n - 1.0, x) - yn(n + 1.0, x)))),
     "Yₙ(x) (DLMF 10.6)", (0.8, 2.5), cases=_with_order(2, 0, 1),
 )
 # The record's name leaves "i0" to np.i0, which is another function.
@@ -380,7 +371,7 @@ i1: np.ufunc = _enter(
 )
 iv: np.ufunc = _enter(
     "iv",
-    (MissingRule("iv", "v"), lambda g, y, v, x: g * (0.5 * (iv(v - 1, x) + iv(v + 1, x)))),
+    (_missing("iv", "v"), lambda g, y, v, x: g * (0.5 * (iv(v - 1, x) + iv(v + 1, x)))),
     "I_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
 )
 i0e: np.ufunc = _enter(
@@ -393,7 +384,7 @@ i1e: np.ufunc = _enter(
 ive: np.ufunc = _enter(
     "ive",
     (
-        MissingRule("ive", "v"),
+        _missing("ive", "v"),
         lambda g, y, v, x: g * (0.5 * (ive(v - 1, x) + ive(v + 1, x)) - np.sign(x) * y),
     ),
     "e^-|x| I_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),

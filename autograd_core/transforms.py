@@ -18,7 +18,7 @@ import numpy as np
 from .backprop import Route, fit, pull, reach
 from .containers import aligned, flatten
 from .errors import GradientError, ShapeError, caller, describe
-from .node import Array, Node
+from .node import Array, Node, value_of
 from .ops.flow import identity
 from .tensor import Tensor, as_data, check_differentiable, is_recording, leaf, record, recording
 
@@ -124,12 +124,7 @@ class _Run:
 
         ``route``: what :meth:`look` found for these outputs, if it is known already.
         """
-        outputs: dict[Node, Array] = {y: g for y, g in seeds if isinstance(y, Node)}
-        if len(outputs) < len(seeds):  # one node returned twice, or plain values among them
-            outputs = {}
-            for y, g in seeds:
-                if isinstance(y, Node):
-                    outputs[y] = outputs[y] + g if y in outputs else g
+        outputs = _by_node(seeds)
         route = route or self.look(outputs)
         recorded = recorded or self.recorded
         found = pull(_seeds(outputs, recorded), route, recorded=recorded)
@@ -147,10 +142,19 @@ class _Run:
         ], recorded
 
 
+def _by_node(pairs: Iterable[tuple[Any, Array]]) -> dict[Node, Array]:
+    """The cotangents of the nodes among the outputs, summed where one was returned twice."""
+    sums: dict[Node, Array] = {}
+    for y, g in pairs:
+        if isinstance(y, Node):
+            sums[y] = sums[y] + g if y in sums else g
+    return sums
+
+
 def _seeds(cotangents: dict[Node, Array], recorded: bool) -> dict[Node, Array]:
     """Cotangents as a walk takes them: nodes for a recorded one, arrays otherwise."""
     if not recorded:
-        return {y: _plain(g) for y, g in cotangents.items()}
+        return {y: value_of(g) for y, g in cotangents.items()}
     return {y: g if isinstance(g, Node) else leaf(g, False) for y, g in cotangents.items()}
 
 
@@ -181,10 +185,6 @@ def _scalar(y: Any, name: str) -> Any:
     if isinstance(y, Node):
         check_differentiable(y._data, f"{name}: the function's result")
     return y
-
-
-def _plain(x: Any) -> Any:
-    return x._data if isinstance(x, Node) else x
 
 
 def _copy(x: Any) -> Any:
@@ -270,7 +270,7 @@ def _gradient(
             (gradients,) = gradients
         if not value:
             return gradients
-        return (y if recorded else _plain(y)), gradients
+        return (y if recorded else value_of(y)), gradients
 
     return gradient
 
@@ -312,7 +312,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
         return run.rebuild(cotangents)
 
     # What `back` computes with is not handed out to be written into.
-    return structure([y if run.recorded else _copy(_plain(y)) for y in outputs]), back
+    return structure([y if run.recorded else _copy(value_of(y)) for y in outputs]), back
 
 
 def _like(g: Any, y: Any, name: str, whose: str) -> Array:
@@ -358,13 +358,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
                   for y in outputs]
         seeds = [(y, u) for y, u in zip(outputs, probes, strict=True) if u is not None]
         cotangents, _ = run.pull(seeds, recorded=True)
-        linear = {c: t for c, t in zip(cotangents, directions, strict=True)
-                  if isinstance(c, Node)}
-        if len(linear) < sum(isinstance(c, Node) for c in cotangents):
-            linear = {}
-            for c, t in zip(cotangents, directions, strict=True):
-                if isinstance(c, Node):
-                    linear[c] = linear[c] + t if c in linear else t
+        linear = _by_node(zip(cotangents, directions, strict=True))
         targets = [u for u in probes if u is not None]
         route = reach(linear, targets)
         recorded = run.recorded or (nested and not scope.muted)
@@ -372,10 +366,10 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
         for u in targets:
             u._requires = False  # the result is linear in them: to other walks they are constants
     results = [
-        _as_scalar(found[u]) if u is not None and u in found else np.zeros_like(_plain(y))[()]
+        _as_scalar(found[u]) if u is not None and u in found else np.zeros_like(value_of(y))[()]
         for y, u in zip(outputs, probes, strict=True)
     ]
-    return structure([y if run.recorded else _plain(y) for y in outputs]), structure(results)
+    return structure([y if run.recorded else value_of(y) for y in outputs]), structure(results)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:

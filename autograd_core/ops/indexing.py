@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node
+from ..node import Array, Node, value_of
 from ..op import Case, case, define, implements, lift
 
 
@@ -124,7 +124,7 @@ def _set_value_rule(
     if not _may_repeat(arrays):
         return taken
     # Where an index names an element twice the last value stays, and only it has an influence.
-    plain = tuple(a._data if isinstance(a, Node) else a for a in arrays)
+    plain = tuple(value_of(a) for a in arrays)
     order = np.arange(math.prod(taken.shape), like=x).reshape(taken.shape)
     last = np.zeros_like(x, dtype=np.intp)
     where = _fill(index, plain)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node
+from ..node import Array, value_of
 from ..op import POSITIVE, Case, case, define, implements, lift, refuse_options
 from .indexing import take_along_axis
 from .shaping import (
@@ -215,16 +215,12 @@ def average(
         if a.dtype.kind in "biu":
             a = astype(a, np.result_type(a.dtype, weights.dtype, np.float64))
         total = sum(broadcast_to(weights, a.shape), axis, keepdims=keepdims)
-        if np.any(_value(total) == 0):
+        if np.any(value_of(total) == 0):
             raise ZeroDivisionError("average: the weights sum to zero")
         result = sum(a * weights, axis, keepdims=keepdims) / total
     if not returned:
         return result
     return result, broadcast_to(lift(total), result.shape)
-
-
-def _value(x: Array) -> Array:
-    return x._data if isinstance(x, Node) else x
 
 
 def _cumsum_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
@@ -258,7 +254,7 @@ def _cumulative(
     if not include_initial:
         return y
     shape = tuple(1 if i == axis % y.ndim else n for i, n in enumerate(y.shape))
-    return concatenate([np.full_like(_value(y), first, shape=shape), y], axis)
+    return concatenate([np.full_like(value_of(y), first, shape=shape), y], axis)
 
 
 # Products. --------------------------------------------------------------------------------------
@@ -399,22 +395,31 @@ def _of_nothing(a: Array, axis: Axis, keepdims: bool, initial: Any) -> Array:
     return start + astype(lift(initial), a.dtype)
 
 
+def _extremum(
+    name: str, op: Any, of_two: Any, a: Array, axis: Axis, out: None, keepdims: Any,
+    initial: Any, where: Any,
+) -> Array:
+    """``op`` of the chosen elements and ``initial``; ``of_two`` is the same of two operands."""
+    if out is not None:
+        refuse_options(name, out=out)
+    if where is not np._NoValue and where is not True:
+        if initial is np._NoValue:
+            raise ValueError(f"{name}: where= needs initial=, the result where nothing is chosen")
+        a = np.where(where, a, initial)
+    kept = _kept(keepdims)
+    if initial is np._NoValue:
+        return op(a, axis=axis, keepdims=kept)
+    if a.size == 0:
+        return _of_nothing(a, axis, kept, initial)
+    return of_two(op(a, axis=axis, keepdims=kept), initial)
+
+
 @implements(np.max, np.amax)
 def max(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
     initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
-    if out is not None:
-        refuse_options("max", out=out)
-    if where is not np._NoValue and where is not True:
-        if initial is np._NoValue:
-            raise ValueError("max: where= needs initial=, the result where nothing is chosen")
-        a = np.where(where, a, initial)
-    if initial is np._NoValue:
-        return max_(a, axis=axis, keepdims=_kept(keepdims))
-    if a.size == 0:
-        return _of_nothing(a, axis, _kept(keepdims), initial)
-    return np.maximum(max_(a, axis=axis, keepdims=_kept(keepdims)), initial)
+    return _extremum("max", max_, np.maximum, a, axis, out, keepdims, initial, where)
 
 
 @implements(np.min, np.amin)
@@ -422,17 +427,7 @@ def min(
     a: Array, axis: Axis = None, out: None = None, keepdims: Any = False,
     initial: Any = np._NoValue, where: Any = np._NoValue,
 ) -> Array:
-    if out is not None:
-        refuse_options("min", out=out)
-    if where is not np._NoValue and where is not True:
-        if initial is np._NoValue:
-            raise ValueError("min: where= needs initial=, the result where nothing is chosen")
-        a = np.where(where, a, initial)
-    if initial is np._NoValue:
-        return min_(a, axis=axis, keepdims=_kept(keepdims))
-    if a.size == 0:
-        return _of_nothing(a, axis, _kept(keepdims), initial)
-    return np.minimum(min_(a, axis=axis, keepdims=_kept(keepdims)), initial)
+    return _extremum("min", min_, np.minimum, a, axis, out, keepdims, initial, where)
 
 
 @implements(np.ptp)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node
+from ..node import Array, Node, value_of
 from ..op import define, implements, lift, refuse_options
 from .elementwise import where_
 from .indexing import at_set, getitem, take_along_axis
 from .shaping import (
+    along,
     astype,
     broadcast_to,
     concatenate,
@@ -24,23 +25,16 @@ from .shaping import (
     stack,
 )
 
-
-def _value(x: Array) -> Array:
-    return x._data if isinstance(x, Node) else x
-
-
 # By condition. ----------------------------------------------------------------------------------
 
 
 @implements(np.compress)
 def compress(condition: Array, a: Array, axis: int | None = None, out: None = None) -> Array:
     refuse_options("compress", out=out)
-    condition, a = lift(condition), lift(a)
+    condition = lift(condition)
     if condition.ndim != 1:
         raise ValueError(f"compress: the condition needs one axis, got shape {condition.shape}")
-    if axis is None:
-        a, axis = ravel(a), 0
-    (axis,) = normalise(axis, a.ndim, "axis")
+    a, axis = along(a, axis)
     return getitem(a, (slice(None),) * axis + (np.nonzero(condition)[0],))
 
 
@@ -55,7 +49,7 @@ def choose(a: Array, choices: Any, out: None = None, mode: str = "raise") -> Arr
     parts = [astype(lift_like(x, first), dtype) for x in choices]
     n = len(parts)
     if mode == "raise":
-        if np.any((_value(a) < 0) | (_value(a) >= n)):
+        if np.any((value_of(a) < 0) | (value_of(a) >= n)):
             raise ValueError(f"choose: an index out of bounds for {n} choices")
     elif mode == "wrap":
         a = a % n
@@ -78,7 +72,7 @@ def select(
     if len(condlist) == 0:
         raise ValueError("select: needs one condition or more")
     for condition in condlist:
-        if np.result_type(_value(lift(condition))) != np.bool_:
+        if np.result_type(value_of(lift(condition))) != np.bool_:
             raise TypeError("select: conditions must be booleans")
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
@@ -117,7 +111,7 @@ def piecewise(
             f"piecewise: {len(functions)} functions for {len(conditions)} conditions; as many, "
             "or one more as the default, are needed"
         )
-    y: Array = np.zeros_like(_value(x))
+    y: Array = np.zeros_like(value_of(x))
     later: Array | None = None
     for condition, function in reversed(list(zip(conditions, functions, strict=True))):
         mine = condition if later is None else np.logical_and(condition, np.logical_not(later))
@@ -160,20 +154,14 @@ def append(arr: Array, values: Array, axis: int | None = None) -> Array:
 
 @implements(np.delete)
 def delete(arr: Array, obj: Any, axis: int | None = None) -> Array:
-    arr = lift(arr)
-    if axis is None:
-        arr, axis = ravel(arr), 0
-    (axis,) = normalise(axis, arr.ndim, "axis")
+    arr, axis = along(arr, axis)
     kept = np.delete(np.arange(arr.shape[axis]), _positions("delete", obj, arr.shape[axis]))
     return getitem(arr, (slice(None),) * axis + (kept,))
 
 
 @implements(np.insert)
 def insert(arr: Array, obj: Any, values: Any, axis: int | None = None) -> Array:
-    arr = lift(arr)
-    if axis is None:
-        arr, axis = ravel(arr), 0
-    (axis,) = normalise(axis, arr.ndim, "axis")
+    arr, axis = along(arr, axis)
     size = arr.shape[axis]
     obj = _positions("insert", obj, size)
     values = astype(lift_like(values, arr), arr.dtype)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node
+from ..node import Array, Node, value_of
 from ..op import EachInput, case, define, implements, lift, refuse_options
 from .indexing import getitem
 
@@ -457,12 +457,18 @@ def tile(A: Array, reps: Any) -> Array:
     return reshape(spread, tuple(r * s for r, s in zip(counts, shape, strict=True)))
 
 
-@implements(np.repeat)
-def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
+def along(a: Array, axis: int | None) -> tuple[Array, int]:
+    """The array and its axis to work along: all of it, flat, for ``None``."""
     a = lift(a)
     if axis is None:
-        a, axis = ravel(a), 0
+        return ravel(a), 0
     (axis,) = normalise(axis, a.ndim, "axis")
+    return a, axis
+
+
+@implements(np.repeat)
+def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
+    a, axis = along(a, axis)
     shape = tuple(a.shape)
     if np.ndim(repeats) == 0:
         times = operator.index(repeats)
@@ -557,7 +563,7 @@ def lift_like(x: Any, like: Array) -> Array:
     """``x`` as an array of the dtype, and in the library, of ``like``; arrays as they are."""
     if hasattr(x, "shape"):
         return x
-    return np.asarray(x, like.dtype, like=like._data if isinstance(like, Node) else like)
+    return np.asarray(x, like.dtype, like=value_of(like))
 
 
 @implements(np.full_like)
@@ -566,7 +572,7 @@ def full_like(
     shape: Any = None, *, device: Any = None,
 ) -> Array:
     """Recorded where the value to fill with is a Tensor; ``a`` gives shape and dtype only."""
-    like = a._data if isinstance(a, Node) else a
+    like = value_of(a)
     if not isinstance(fill_value, Node):
         return np.full_like(like, fill_value, dtype, shape=shape)
     target = like.dtype if dtype is None else np.dtype(dtype)

@@ -13,26 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node
+from ..node import Array, Node, value_of
 from ..op import define, implements, lift, refuse_options
 from .indexing import getitem, take_along_axis
 from .metadata import argsort_
 from .reductions import Axis
-from .shaping import astype, moveaxis, normalise, ravel, reshape, transpose
+from .shaping import along, astype, moveaxis, normalise, ravel, reshape, transpose
 
 argpartition_ = define(
     "argpartition", lambda x, kth, axis: np.argpartition(x, kth, axis), None,
     "an order with the kth elements in place",
 )
-
-
-def _flat(a: Array, axis: int | None) -> tuple[Array, int]:
-    """The array and its axis to work along: all of it for ``None``."""
-    a = lift(a)
-    if axis is None:
-        return ravel(a), 0
-    (axis,) = normalise(axis, a.ndim, "axis")
-    return a, axis
 
 
 @implements(np.sort)
@@ -42,7 +33,7 @@ def sort(
 ) -> Array:
     """Always by a stable sort: of equal elements, the first keeps the first place."""
     refuse_options("sort", order=order)
-    a, axis = _flat(a, axis)
+    a, axis = along(a, axis)
     return take_along_axis(a, argsort_(a, axis=axis, kind="stable"), axis)
 
 
@@ -52,7 +43,7 @@ def partition(
 ) -> Array:
     """The kth elements in their sorted places; the order around them is NumPy's argpartition's."""
     refuse_options("partition", order=order)
-    a, axis = _flat(a, axis)
+    a, axis = along(a, axis)
     return take_along_axis(a, argpartition_(a, kth=_places(kth), axis=axis), axis)
 
 
@@ -61,7 +52,7 @@ def argpartition(
     a: Array, kth: Any, axis: int | None = -1, kind: str = "introselect", order: None = None
 ) -> Array:
     refuse_options("argpartition", order=order)
-    a, axis = _flat(a, axis)
+    a, axis = along(a, axis)
     return argpartition_(a, kth=_places(kth), axis=axis)
 
 
@@ -171,7 +162,7 @@ def _quantile(
     if method not in _CONTINUOUS and method not in _ROUNDED:
         raise (NotImplementedError if method.endswith("_cdf") or "closest" in method
                else ValueError)(f"{name}: method={method!r} is not supported on Tensors")
-    plain = q._data if isinstance(q, Node) else q
+    plain = value_of(q)
     # How NumPy promotes the two differs by its version: an empty question has its answer.
     dtype = getattr(np, name)(
         np.zeros(1, a.dtype), plain if isinstance(plain, (int, float)) else
@@ -179,7 +170,7 @@ def _quantile(
     ).dtype
     if not isinstance(q, Node):
         q = np.asarray(q, np.float64)
-    if not _value(np.all((q >= 0) & (q <= whole))):
+    if not value_of(np.all((q >= 0) & (q <= whole))):
         raise ValueError(f"{name}: q must be in the range [0, {whole}]")
     if whole != 1:
         q = q / whole
@@ -217,10 +208,6 @@ def _quantile(
 def _spread(ordered: Array, ndim: int) -> Array:
     """With axes for those of q in front of the last."""
     return reshape(ordered, (*ordered.shape[:-1], *(1,) * ndim, ordered.shape[-1]))
-
-
-def _value(x: Array) -> Array:
-    return x._data if isinstance(x, Node) else x
 
 
 # Distinct values. -------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ import verify
 from differences import Call, calls
 
 import autograd_core as ag
-from autograd_core.op import OPS, zero
-from autograd_core.special import MissingRule
+from autograd_core.op import OPS, MissingRule, zero
 
 DIFFERENTIABLE = [op for op in OPS.values() if op.vjps is not None]
 CALLS = calls(DIFFERENTIABLE)
