@@ -619,7 +619,7 @@ class Tensor(Node):
         Shares memory, read-only. :func:`stop_gradient` keeps the history instead, so that a
         replay of the graph recomputes it.
         """
-        return leaf(self._shared(), False)
+        return leaf(self.numpy(force=True), False)
 
     def numpy(self, *, force: bool = False) -> Array:
         """The value as a read-only ndarray, without a copy.
@@ -628,14 +628,6 @@ class Tensor(Node):
         """
         if self._requires and not force:
             self._refuse_conversion("t.numpy()", "t.detach().numpy()")
-        value = self._data
-        if type(value) is np.ndarray and value.ndim and self._lent is None:
-            value.flags.writeable = False
-            return value
-        return self._shared()
-
-    def _shared(self) -> Array:
-        """The value as an array that nobody can write into any more."""
         value = self._data
         if type(value) is np.ndarray:
             if not value.ndim:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +31,18 @@ def save(model: Module, path: str | os.PathLike[str]) -> Path:
     content = _safetensors().numpy.save(model.state_dict())
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no folder {path.parent}")
-    # Written beside the target and moved into place, which replaces it in one step.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Written beside the target, with the permissions of any new file, and moved into place,
+    # which replaces it in one step.
+    partial = path.with_name(f".{os.urandom(8).hex()}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
-
-
-def _umask() -> int:
-    """The permissions that new files are denied; reading it means setting it for a moment."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def load(model: Module, path: str | os.PathLike[str]) -> Module:

@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def failing(*args, **kwargs):
     raise OSError("the disk is full")
 
 
-@pytest.mark.parametrize("broken", ["replace", "fsync", "chmod", "write"])
+@pytest.mark.parametrize("broken", ["open", "write", "fsync", "replace"])
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_failure_leaves_the_old_file_and_nothing_else(
     broken, exists, model, tmp_path, monkeypatch
@@ -168,9 +169,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
         nn.save(model, path)
         before = path.read_bytes()
     if broken == "write":
-        real = os.fdopen
+        real = Path.open
 
-        def fdopen(*args, **kwargs):
+        def opened(*args, **kwargs):
             file = real(*args, **kwargs)
 
             class Full:
@@ -186,7 +187,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
 
             return Full()
 
-        monkeypatch.setattr(os, "fdopen", fdopen)
+        monkeypatch.setattr(Path, "open", opened)
+    elif broken == "open":
+        monkeypatch.setattr(Path, "open", failing)
     else:
         monkeypatch.setattr(os, broken, failing)
     with pytest.raises(OSError, match="the disk is full"):
