@@ -9,15 +9,20 @@
     print(ag.Graph(y))                              # the graph is data: listed, replayed,
     ag.render(y, "y.svg")                           # and drawn
 
+    ag.compile(f)                                   # recorded once and replayed as a plan
+
 Layers, each importing only those before it: ``errors``, ``node``, ``op``, ``ops``, ``dispatch``
-and ``backprop``, ``tensor``, ``graph``, ``transforms``, ``primitive``, ``check``, ``render``; and
-``special``, which is loaded when it is first used.
+and ``backprop``, ``tensor``, ``containers``, ``compiler``, ``graph``, ``transforms``,
+``primitive``, ``check``, ``render``; and ``special``, which is loaded when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from .check import check_grads
+from .compiler.capture import callback, guard, is_compiling
+from .compiler.compiled import compile
 from .errors import (
+    CompileError,
     ConversionError,
     GradientCheckError,
     GradientError,
@@ -63,6 +68,7 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CompileError",
     "ConversionError",
     "GradientCheckError",
     "GradientError",
@@ -75,11 +81,15 @@ __all__ = [
     "Tensor",
     "Value",
     "array",
+    "callback",
     "check_grads",
+    "compile",
     "elementwise_grad",
     "grad",
+    "guard",
     "hessian",
     "hvp",
+    "is_compiling",
     "jacobian",
     "jvp",
     "log_softmax",

@@ -31,6 +31,10 @@ from .ops.shaping import astype
 _NO_ATTRS: Mapping[str, Any] = {}
 #: Operands that need no further look.
 _ORDINARY = (Node, np.ndarray, int, float, np.generic)
+#: Functions of the values, though what they return is no array.
+_READING = frozenset((
+    np.array_equal, np.array_equiv, np.allclose, np.array_repr, np.array_str, np.array2string,
+))
 #: Functions that make an array from nothing but are told whose kind with ``like=``.
 _LIKE = (np.eye, np.arange, np.zeros, np.ones, np.empty, np.full, np.identity, np.tri)
 
@@ -121,6 +125,10 @@ def array_function(
     if implementation is not None:
         return implementation(*args, **kwargs)
     if function in METADATA:
+        if function in _READING:
+            for x in (*args, *kwargs.values()):
+                if isinstance(x, Node):
+                    x.read(f"np.{function.__name__}")  # type: ignore[attr-defined]
         args = tuple(_values(x) for x in args)
         return function(*args, **{name: _values(x) for name, x in kwargs.items()})
     if function in _LIKE:

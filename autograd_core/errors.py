@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "CompileError",
     "ConversionError",
     "GradientCheckError",
     "GradientError",
@@ -38,6 +39,10 @@ class GradientError(TypeError):
 
 class ConversionError(TypeError):
     """A conversion to plain Python or NumPy that would cut a gradient off silently."""
+
+
+class CompileError(TypeError):
+    """Something that a compiled function cannot do, such as a decision by a value it computes."""
 
 
 class MutationError(TypeError):

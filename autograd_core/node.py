@@ -63,11 +63,34 @@ class Node:
     _label: str | None
     _retain: bool
     #: For a leaf whose array a user may be holding: what the graph last saw, in an array of the
-    #: graph's own. Operations compute with it, so that a view they make stays as it is.
-    _lent: Array | None
+    #: graph's own. Operations compute with it, so that a view they make stays as it is. Where a
+    #: plan keeps the value, what fetches it; the same holds for ``_grad``. For a computed node that
+    #: a replay computes together with many others: the shelf it lies on, and its number there.
+    _lent: Any
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What is unset: a value, a birth or a gradient that still lies on a shelf."""
+            if name in _SHELVED and type(self._lent) is tuple:
+                shelf, number = self._lent
+                return shelf.hand(self, number, name)
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
+
+    def _set_grad(self, value: Array | None) -> None:
+        self._grad = value
+        if type(self._lent) is tuple:  # the next replay has to take it away
+            shelf, number = self._lent
+            shelf.written.append(number)
 
     def settle(self) -> Array:
         """The value for an operation to read, after noticing whether a user wrote into it."""
+        if self.op is not None:
+            return self._data
+        if isinstance(self._lent, Cell):
+            return self._lent.fetch(self)
         if self.changed():
             self._born = tick()
             self._lent = self._data.copy()
@@ -78,9 +101,100 @@ class Node:
 
     def changed(self) -> bool:
         """Whether this leaf's array was written into since the graph last read it."""
-        seen, now = self._lent, self._data
+        if self.op is not None or isinstance(self._lent, Cell):
+            return False
+        seen: Any = self._lent
+        now = self._data
         # Compared as bytes: a NaN equals itself, -0.0 differs from 0.0.
         return seen is not None and seen.tobytes() != now.tobytes()
+
+
+class Cell:
+    """In place of a node's ``_lent`` or ``_grad``: a plan keeps the array until somebody reads it.
+
+    Arrays of a plan are overwritten by its next run, so what is read is a copy.
+    """
+
+    __slots__ = ()
+
+    def fetch(self, node: Node) -> Array:
+        """The array, for ``node`` to keep: after this it refers to the plan no longer."""
+        raise NotImplementedError
+
+
+def require(condition: Any, error: Exception) -> None:
+    """Raise ``error`` unless ``condition`` holds everywhere; at each run where it is recorded."""
+    if isinstance(condition, Node):
+        condition.require(error)  # type: ignore[attr-defined]
+    elif not np.all(condition):
+        raise error
+
+
+_SHELVED = frozenset(("_data", "_born", "_grad"))
+
+
+class Shelf:
+    """Where the values and gradients of many nodes lie, as a few arrays, until one is asked for.
+
+    A replay that computes 70,000 scalars as 50 arrays would spend nearly all its time on handing
+    them to their nodes. So ``_data``, ``_born`` and ``_grad`` of these nodes stay unset, and a node
+    fetches its own when it is read. A shelf does not know its nodes, lest a graph be a cycle.
+
+    ``values``: arrays, and per node which of them and the position in its memory, or None for the
+    whole. ``gradients``: likewise; an array is None where no gradient arrived. Births of the nodes
+    lie between the tick ``time`` and the next one.
+    """
+
+    __slots__ = ("asked", "gradient_places", "gradients", "lost", "places", "step", "time",
+                 "values", "written")
+
+    def __init__(
+        self, places: list[tuple[int, int | None]],
+        gradient_places: list[tuple[int, int | None] | None],
+    ) -> None:
+        self.places = places
+        self.gradient_places = gradient_places
+        self.values: list[Array] = []
+        self.gradients: list[Array | None] | None = None
+        self.time = 0
+        self.step = 1.0 / (len(places) + 1)
+        #: The nodes whose value was asked for, and those whose gradient was asked for or written.
+        self.asked: list[int] = []
+        self.written: list[int] = []
+        #: Whether another replay has taken nodes away.
+        self.lost = False
+
+    def hand(self, node: Node, number: int, name: str) -> Any:
+        """Set what was asked for on the node, and return it."""
+        if name == "_grad":
+            self.written.append(number)
+            node._grad = self._gradient(number)
+            return node._grad
+        self.asked.append(number)
+        array, position = self.places[number]
+        value = self.values[array]
+        node._data = value if position is None else value.reshape(-1)[position]
+        node._born = self.time + (number + 1) * self.step  # type: ignore[assignment]
+        return node._data if name == "_data" else node._born
+
+    def _gradient(self, number: int) -> Array | None:
+        place = self.gradient_places[number]
+        if place is None or self.gradients is None:
+            return None
+        g = self.gradients[place[0]]
+        if g is None:
+            return None
+        # A copy, since scalars that are elements of this array may still ask for theirs.
+        return np.copy(g)[()] if place[1] is None else g.reshape(-1)[place[1]]
+
+
+def release(node: Node) -> None:
+    """Take a node off the shelf it may lie on, for another replay; its gradient stays with it."""
+    if type(node._lent) is tuple:
+        shelf, _ = node._lent
+        node._grad = getattr(node, "_grad", None)
+        node._lent = None
+        shelf.lost = True
 
 
 def value_of(x: Any) -> Array:

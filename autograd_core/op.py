@@ -92,6 +92,9 @@ class Op:
     formula: str
     domain: tuple[Interval, ...] = (REAL,)
     cases: tuple[Case, ...] = ()
+    #: Whether the result depends on the inputs alone and computing it has no effect: a compiler may
+    #: then leave it out, or compute it once instead of twice.
+    pure: bool = True
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Array:
         """Compute on plain arrays; record a node if any input is one."""

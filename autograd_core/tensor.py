@@ -9,7 +9,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -26,7 +26,7 @@ from .errors import (
     describe,
     explain,
 )
-from .node import Array, Node, tick
+from .node import Array, Cell, Node, tick
 from .op import OPS, Op
 from .ops import elementwise, flow, indexing, products, reductions, shaping
 
@@ -42,10 +42,18 @@ _new = object.__new__
 
 #: The open blocks of the current thread or task that switch recording, innermost last.
 _switches: ContextVar[tuple[_Recording, ...]] = ContextVar("autograd_core.switches", default=())
-# How many such blocks are open in any thread or task: while there is none, which is nearly
-# always, an operation need not look up the context variable.
-_suspensions = 0
-_suspensions_lock = threading.Lock()
+#: What records the current thread or task for the compiler; it takes all operations over.
+_capture: ContextVar[Any] = ContextVar("autograd_core.capture", default=None)
+# How many such blocks and recordings are open in any thread or task: while there is none, which is
+# nearly always, an operation need not look up the context variables.
+_modes = 0
+_modes_lock = threading.Lock()
+
+
+def _count(change: int) -> None:
+    global _modes
+    with _modes_lock:
+        _modes += change
 
 
 class _Recording(ContextDecorator):
@@ -55,13 +63,10 @@ class _Recording(ContextDecorator):
         self.enabled = enabled
 
     def __enter__(self) -> None:
-        global _suspensions
-        with _suspensions_lock:
-            _suspensions += 1
+        _count(+1)
         _switches.set((*_switches.get(), self))
 
     def __exit__(self, *exc: object) -> None:
-        global _suspensions
         # Not always the innermost: generators that are suspended inside may end in any order.
         kept = list(_switches.get())
         if self in kept:
@@ -69,8 +74,7 @@ class _Recording(ContextDecorator):
             kept.remove(self)
             kept.reverse()
         _switches.set(tuple(kept))
-        with _suspensions_lock:
-            _suspensions -= 1
+        _count(-1)
 
     def __call__(self, f: Any) -> Any:
         if inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f):
@@ -111,14 +115,37 @@ def recording() -> _Recording:
 
 def is_recording() -> bool:
     """Whether operations of the current thread or task record."""
-    if not _suspensions:
+    if not _modes:
         return True
     switches = _switches.get()
     return not switches or switches[-1].enabled
 
 
+@contextmanager
+def captured_by(capture: Any) -> Iterator[None]:
+    """A block in which ``capture`` takes over what the current thread or task does to Tensors."""
+    token = _capture.set(capture)
+    _count(+1)
+    try:
+        yield
+    finally:
+        _count(-1)
+        _capture.reset(token)
+
+
+def capturing() -> Any:
+    """The recording for the compiler that the current thread or task is in, or None."""
+    return _capture.get() if _modes else None
+
+
 def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
     """Compute ``op`` on ``inputs`` and return the node; at least one input is a node."""
+    muted = False
+    if _modes:
+        capture = _capture.get()
+        if capture is not None:
+            return capture.record(op, inputs, attrs)  # type: ignore[no-any-return]
+        muted = not is_recording()
     kept = tuple(inputs)
     raw: Any
     if len(kept) == 1:
@@ -150,12 +177,38 @@ def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
         raise explain(op.name, raw, attrs, cause) from cause
     node: Tensor = _new(Tensor)
     node._data = data
-    if _suspensions and not is_recording():
+    if muted:
         op, kept, attrs, requires = None, (), _NO_ATTRS, False  # type: ignore[assignment]
     node.op = op
     node.inputs = kept
     node.attrs = attrs
     node._requires = requires and op.vjps is not None
+    node._lent = None
+    node._born = tick()
+    return node
+
+
+def _in_mode(op: Op, inputs: tuple[Any, ...], raw: tuple[Any, ...], requires: bool) -> Tensor:
+    """An operator while a block or a recording is open somewhere."""
+    capture = _capture.get()
+    if capture is not None:
+        return capture.record(op, inputs, _NO_ATTRS)  # type: ignore[no-any-return]
+    try:
+        data = op.forward(*raw)
+    except (ValueError, TypeError, IndexError) as cause:
+        raise explain(op.name, raw, _NO_ATTRS, cause) from cause
+    if not is_recording():
+        return leaf(data, False)
+    return computed(data, op, inputs, _NO_ATTRS, requires)
+
+
+def computed(
+    data: Array, op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any], requires: bool
+) -> Tensor:
+    """A node with a value that was computed already."""
+    node: Tensor = _new(Tensor)
+    node._data = data
+    node.op, node.inputs, node.attrs, node._requires = op, inputs, attrs, requires
     node._lent = None
     node._born = tick()
     return node
@@ -206,6 +259,7 @@ def as_data(data: Any, dtype: Any = None) -> Array:
     if isinstance(data, Tensor):
         if data._requires:
             data._refuse_conversion("a new leaf made of a Tensor", "ag.tensor(t.detach())")
+        data.read("a new leaf made of a Tensor")
         data = data._data
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
         return data if dtype is None else data.astype(dtype)
@@ -269,12 +323,12 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         else:
             return NotImplemented
         value = self._data if self._lent is None else self.settle()
+        if _modes:
+            return _in_mode(op, (self, other), (value, operand), requires)
         try:
             data = forward(value, operand)
         except (ValueError, TypeError, IndexError) as cause:
             raise explain(name, (value, operand), _NO_ATTRS, cause) from cause
-        if _suspensions and not is_recording():
-            return leaf(data, False)
         node: Tensor = _new(Tensor)
         node._data = data
         node.op = op
@@ -301,12 +355,12 @@ def _unary(name: str) -> Callable[..., Any]:
 
     def method(self: Tensor) -> Any:
         value = self._data if self._lent is None else self.settle()
+        if _modes:
+            return _in_mode(op, (self,), (value,), differentiable and self._requires)
         try:
             data = forward(value)
         except TypeError as cause:
             raise explain(name, (value,), _NO_ATTRS, cause) from cause
-        if _suspensions and not is_recording():
-            return leaf(data, False)
         node: Tensor = _new(Tensor)
         node._data = data
         node.op = op
@@ -359,6 +413,8 @@ class Tensor(Node):
         self._born = tick()
         if label is not None:
             self._label = label
+        if _modes and (capture := _capture.get()) is not None:
+            capture.made(self)
 
     # What it is.
 
@@ -370,6 +426,9 @@ class Tensor(Node):
         from it before is then out of date, and going backward through it raises
         :class:`StaleGraphError`. The array of a computed node is read-only.
         """
+        self.read("t.data")
+        if isinstance(self._lent, Cell):
+            self._lent.fetch(self)
         value = self._data
         if type(value) is np.ndarray:
             if not value.ndim:
@@ -385,7 +444,9 @@ class Tensor(Node):
 
     @data.setter
     def data(self, value: Any) -> None:
-        if value is self._data:  # as `t.data -= v` ends; the caller may hold on to the array
+        if _modes and (capture := _capture.get()) is not None:
+            capture.assign(self, value, cast=False)
+        elif value is self._data:  # as `t.data -= v` ends; the caller may hold on to the array
             self._replace(value)
             self._lent = value.copy()
         else:
@@ -397,8 +458,11 @@ class Tensor(Node):
         Unlike ``t.data = value`` this takes the array over, without a copy unless it is a view,
         and makes it read-only. Graphs computed from the old value are out of date afterwards.
         """
+        if _modes and (capture := _capture.get()) is not None:
+            capture.assign(self, value, cast=True)
+            return
         if isinstance(value, Node):
-            value = value._data
+            value = value._data if value._lent is None else value.settle()
         old = self._data
         if self.op is None and type(value) is type(old) and (
             value.dtype == old.dtype and value.shape == old.shape
@@ -411,14 +475,17 @@ class Tensor(Node):
             self._lent = None
             self._born = tick()
         else:
-            if np.shape(value) != old.shape:
-                raise ShapeError(
-                    f"assign: a value of shape {np.shape(value)} for {self._name()} of shape "
-                    f"{old.shape} (at {caller()})"
-                )
+            self._check_assigned(value)
             self._replace(as_data(value, old.dtype))
 
-    def _replace(self, value: Array) -> None:
+    def _check_assigned(self, value: Any) -> None:
+        if np.shape(value) != self.shape:
+            raise ShapeError(
+                f"assign: a value of shape {np.shape(value)} for {self._name()} of shape "
+                f"{self.shape} (at {caller()})"
+            )
+
+    def _check_replaced(self, value: Array) -> None:
         if self.op is not None:
             raise MutationError(
                 f"{self._name()} was computed by {self.op} and cannot be assigned to; "
@@ -426,6 +493,9 @@ class Tensor(Node):
             )
         if self._requires:
             check_differentiable(value, f"a value for {self._name()}, which requires a gradient,")
+
+    def _replace(self, value: Array) -> None:
+        self._check_replaced(value)
         self._data = value
         self._lent = None
         self._born = tick()
@@ -433,7 +503,9 @@ class Tensor(Node):
     @property
     def grad(self) -> Array | None:
         """The gradient that ``backward`` accumulated here, of this Tensor's shape and dtype."""
-        return getattr(self, "_grad", None)
+        if _modes and (capture := _capture.get()) is not None:
+            return capture.grad(self)
+        return self._accumulated()
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -444,7 +516,17 @@ class Tensor(Node):
                     f"grad: an array of shape {value.shape} for {self._name()} of shape "
                     f"{self.shape}"
                 )
-        self._grad = value
+        if _modes and (capture := _capture.get()) is not None:
+            capture.set_grad(self, value)
+        else:
+            self._set_grad(value)
+
+    def _accumulated(self) -> Array | None:
+        """The gradient of the eager engine, fetched if a plan has it."""
+        found = getattr(self, "_grad", None)
+        if isinstance(found, Cell):
+            self._grad = found = found.fetch(self)
+        return found
 
     @property
     def requires_grad(self) -> bool:
@@ -458,6 +540,8 @@ class Tensor(Node):
                 f"requires_grad of {self._name()} follows from its inputs; "
                 "use `t.detach()` for a Tensor that requires none"
             )
+        if _modes and (capture := _capture.get()) is not None:
+            capture.refuse_change(self, "requires_grad")
         if value:
             check_differentiable(self._data, f"requires_grad=True for {self._name()}")
         self._requires = bool(value)
@@ -505,7 +589,8 @@ class Tensor(Node):
     def __repr__(self) -> str:
         value = self._data
         parts = [
-            np.array2string(np.asarray(value), separator=", ", prefix="tensor(")
+            f"{self.dtype}{list(self.shape)}" if capturing() is not None
+            else np.array2string(np.asarray(value), separator=", ", prefix="tensor(")
             if isinstance(value, (np.ndarray, np.generic))
             else repr(value)
         ]
@@ -538,9 +623,12 @@ class Tensor(Node):
                 f"backward: {self._name()} depends on nothing that requires a gradient "
                 f"(at {caller()}); make the leaves with `ag.tensor(x, requires_grad=True)`"
             )
+        if _modes and (capture := _capture.get()) is not None:
+            capture.backward(self, grad, create_graph)
+            return
         seed = self._seed(grad, create_graph)
         route = reach((self,))
-        keep = _retained(route) if _any_retained else frozenset()
+        keep = retained(route) if _any_retained else frozenset()
         if create_graph:
             with recording():
                 found = pull({self: seed}, route, recorded=True, keep=keep)
@@ -551,17 +639,10 @@ class Tensor(Node):
             found = pull({self: seed}, route, keep=keep)
         sums = []
         for node, g in found.items():
-            before = getattr(node, "_grad", None)
-            if before is not None:
-                if before.shape != g.shape:
-                    raise ShapeError(
-                        f"backward: a gradient of shape {before.shape} is waiting where one of "
-                        f"shape {g.shape} would be added (at {caller()}); call `zero_grad()` first"
-                    )
-                g = before + g
-            sums.append((node, g))
+            before = node._accumulated()  # type: ignore[attr-defined]
+            sums.append((node, g if before is None else sum_of_gradients(before, g)))
         for node, g in sums:
-            node._grad = g
+            node._set_grad(g)
 
     def _seed(self, grad: Any, create_graph: bool, name: str = "backward") -> Array:
         """The cotangent to start from, checked and cast."""
@@ -602,7 +683,7 @@ class Tensor(Node):
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: ``.grad`` is None again."""
-        self._grad = None
+        self.grad = None
 
     def retain_grad(self) -> None:
         """Let ``backward`` also store the gradient of this computed Tensor."""
@@ -619,6 +700,8 @@ class Tensor(Node):
         Shares memory, read-only. :func:`stop_gradient` keeps the history instead, so that a
         replay of the graph recomputes it.
         """
+        if capturing() is not None:
+            return flow.stop_gradient(self)  # type: ignore[no-any-return]
         return leaf(self.numpy(force=True), False)
 
     def numpy(self, *, force: bool = False) -> Array:
@@ -628,6 +711,7 @@ class Tensor(Node):
         """
         if self._requires and not force:
             self._refuse_conversion("t.numpy()", "t.detach().numpy()")
+        self.read("t.numpy()")
         value = self._data
         if type(value) is np.ndarray:
             if not value.ndim:
@@ -644,11 +728,28 @@ class Tensor(Node):
                 f"item: needs a Tensor with one element, got shape {self.shape} (at {caller()}); "
                 "`t.tolist()` gives all of them"
             )
+        self.read("t.item()")
         return self._data.item()
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
+        self.read("t.tolist()")
         return self._data.tolist()
+
+    def read(self, what: str) -> None:
+        """Before Python reads the value: raise where a recording for the compiler needs it to vary.
+
+        Raises :class:`CompileError`.
+        """
+        if _modes and (capture := _capture.get()) is not None:
+            capture.read(self, what)
+
+    def require(self, error: Exception) -> None:
+        """Raise ``error`` unless all of this is true; where it is recorded, at each run."""
+        if _modes and (capture := _capture.get()) is not None:
+            capture.require(self, error)
+        elif not np.all(self._data):
+            raise error
 
     def _refuse_conversion(self, what: str, fix: str) -> None:
         raise ConversionError(
@@ -661,6 +762,9 @@ class Tensor(Node):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self._requires:
             self._refuse_conversion("a conversion to ndarray", "t.detach().numpy()")
+        self.read("np.asarray(t), or another conversion to ndarray,")
+        if isinstance(self._lent, Cell):
+            self._lent.fetch(self)
         value = np.asarray(self._data, dtype=dtype)
         if copy:
             return value.copy()
@@ -675,6 +779,7 @@ class Tensor(Node):
             raise ConversionError(
                 f"{what} needs a Tensor with one element, got shape {self.shape} (at {caller()})"
             )
+        self.read(what)
         return self._data.item()
 
     def __float__(self) -> float:
@@ -697,6 +802,7 @@ class Tensor(Node):
                 f"the truth of a Tensor of shape {self.shape} is ambiguous (at {caller()}); "
                 "use `.any()` or `.all()`, or np.where to choose element by element"
             )
+        self.read("a decision by its truth (`if`, `and`, `not`, ...)")
         return bool(self._data)
 
     def __len__(self) -> int:
@@ -710,6 +816,7 @@ class Tensor(Node):
     def __format__(self, spec: str) -> str:
         if not spec:
             return str(self)
+        self.read("a formatted string")
         return format(self._data.item() if self._data.size == 1 else self._data, spec)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -903,11 +1010,21 @@ class At:
         return indexing.at_add(self._tensor, self._index, value)
 
 
+def sum_of_gradients(before: Array, g: Array) -> Array:
+    """What was accumulated, and what arrived."""
+    if before.shape != g.shape:
+        raise ShapeError(
+            f"backward: a gradient of shape {before.shape} is waiting where one of "
+            f"shape {g.shape} would be added (at {caller()}); call `zero_grad()` first"
+        )
+    return before + g
+
+
 # Whether retain_grad was ever called: until then, no walk need look for it.
 _any_retained = False
 
 
-def _retained(route: Route) -> Set[Node]:
+def retained(route: Route) -> Set[Node]:
     return {node for node in route.nodes.values()
             if node.op is not None and getattr(node, "_retain", False)}
 

@@ -20,7 +20,16 @@ from .containers import aligned, flatten
 from .errors import GradientError, ShapeError, caller, describe
 from .node import Array, Node, value_of
 from .ops.flow import identity
-from .tensor import Tensor, as_data, check_differentiable, is_recording, leaf, record, recording
+from .tensor import (
+    Tensor,
+    as_data,
+    capturing,
+    check_differentiable,
+    is_recording,
+    leaf,
+    record,
+    recording,
+)
 
 __all__ = [
     "elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
@@ -127,7 +136,11 @@ class _Run:
         outputs = _by_node(seeds)
         route = route or self.look(outputs)
         recorded = recorded or self.recorded
-        found = pull(_seeds(outputs, recorded), route, recorded=recorded)
+        # A compiled function's walks are recorded, whatever becomes of their results.
+        traced = recorded or capturing() is not None
+        found = pull(_seeds(outputs, traced), route, recorded=traced)
+        if traced and not recorded:
+            found = {node: _plain(g) for node, g in found.items()}
         if self.recorded:
             for x in self.aliases:  # the graph of the result holds on to the user's arrays
                 if x.op is None and x._lent is None and isinstance(x._data, np.ndarray):
@@ -149,6 +162,12 @@ def _by_node(pairs: Iterable[tuple[Any, Array]]) -> dict[Node, Array]:
         if isinstance(y, Node):
             sums[y] = sums[y] + g if y in sums else g
     return sums
+
+
+def _plain(y: Any) -> Array:
+    """A result that is no Tensor: its value, or what stands for that in a compiled function."""
+    capture = capturing()
+    return value_of(y) if capture is None else capture.plain(y)
 
 
 def _seeds(cotangents: dict[Node, Array], recorded: bool) -> dict[Node, Array]:
@@ -270,7 +289,7 @@ def _gradient(
             (gradients,) = gradients
         if not value:
             return gradients
-        return (y if recorded else value_of(y)), gradients
+        return (y if recorded else _plain(y)), gradients
 
     return gradient
 
@@ -312,7 +331,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
         return run.rebuild(cotangents)
 
     # What `back` computes with is not handed out to be written into.
-    return structure([y if run.recorded else _copy(value_of(y)) for y in outputs]), back
+    return structure([y if run.recorded else _copy(_plain(y)) for y in outputs]), back
 
 
 def _like(g: Any, y: Any, name: str, whose: str) -> Array:
@@ -362,14 +381,17 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
         targets = [u for u in probes if u is not None]
         route = reach(linear, targets)
         recorded = run.recorded or (nested and not scope.muted)
-        found = pull(_seeds(linear, recorded), route, recorded=recorded)
+        traced = recorded or capturing() is not None
+        found = pull(_seeds(linear, traced), route, recorded=traced)
+        if traced and not recorded:
+            found = {u: _plain(t) for u, t in found.items()}
         for u in targets:
             u._requires = False  # the result is linear in them: to other walks they are constants
     results = [
         _as_scalar(found[u]) if u is not None and u in found else np.zeros_like(value_of(y))[()]
         for y, u in zip(outputs, probes, strict=True)
     ]
-    return structure([y if run.recorded else value_of(y) for y in outputs]), structure(results)
+    return structure([y if run.recorded else _plain(y) for y in outputs]), structure(results)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:

@@ -10,7 +10,7 @@ BUILTINS = {
     "ShapeError": ValueError, "GradientError": TypeError, "ConversionError": TypeError,
     "MutationError": TypeError, "MissingRuleError": NotImplementedError,
     "StaleGraphError": RuntimeError, "GradientCheckError": AssertionError,
-    "RenderError": ValueError,
+    "RenderError": ValueError, "CompileError": TypeError,
 }
 
 

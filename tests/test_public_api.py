@@ -15,6 +15,7 @@ NAMES = [
     "hessian", "hvp", "render", "to_dot", "relu", "sigmoid", "softplus", "softmax",
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
+    "compile", "is_compiling", "guard", "callback", "CompileError",
 ]
 
 

@@ -58,7 +58,7 @@ negative = define(
 
 def _power_base(g: Array, y: Array, x: Array, n: Array) -> Array | None:
     """n x^(n-1), where x^0 is the constant 1 even at x = 0 and x^2 has the derivative 2x."""
-    if isinstance(n, (int, float)):
+    if type(n) in (int, float):  # not NumPy's, whose value may be another at a replay
         if n == 0:
             return None
         if n == 1:

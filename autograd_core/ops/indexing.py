@@ -124,12 +124,9 @@ def _set_value_rule(
     if not _may_repeat(arrays):
         return taken
     # Where an index names an element twice the last value stays, and only it has an influence.
-    plain = tuple(value_of(a) for a in arrays)
-    order = np.arange(math.prod(taken.shape), like=x).reshape(taken.shape)
-    last = np.zeros_like(x, dtype=np.intp)
-    where = _fill(index, plain)
-    last[where] = order
-    return np.where(last[where] == order, taken, 0)
+    order = np.arange(math.prod(taken.shape), like=value_of(x)).reshape(taken.shape)
+    last = set_(np.zeros_like(x, dtype=np.intp), order, *arrays, index=index)
+    return np.where(getitem_(last, *arrays, index=index) == order, taken, 0)
 
 
 def _cases(*indices: tuple[tuple[int, ...], Any], op: str) -> tuple[Case, ...]:

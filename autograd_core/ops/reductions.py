@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, value_of
+from ..node import Array, require, value_of
 from ..op import POSITIVE, Case, case, define, implements, lift, refuse_options
 from .indexing import take_along_axis
 from .shaping import (
@@ -215,8 +215,7 @@ def average(
         if a.dtype.kind in "biu":
             a = astype(a, np.result_type(a.dtype, weights.dtype, np.float64))
         total = sum(broadcast_to(weights, a.shape), axis, keepdims=keepdims)
-        if np.any(value_of(total) == 0):
-            raise ZeroDivisionError("average: the weights sum to zero")
+        require(total != 0, ZeroDivisionError("average: the weights sum to zero"))
         result = sum(a * weights, axis, keepdims=keepdims) / total
     if not returned:
         return result

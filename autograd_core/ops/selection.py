@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node, value_of
+from ..node import Array, Node, require, value_of
 from ..op import define, implements, lift, refuse_options
 from .elementwise import where_
 from .indexing import at_set, getitem, take_along_axis
@@ -49,8 +49,7 @@ def choose(a: Array, choices: Any, out: None = None, mode: str = "raise") -> Arr
     parts = [astype(lift_like(x, first), dtype) for x in choices]
     n = len(parts)
     if mode == "raise":
-        if np.any((value_of(a) < 0) | (value_of(a) >= n)):
-            raise ValueError(f"choose: an index out of bounds for {n} choices")
+        require((a >= 0) & (a < n), ValueError(f"choose: an index out of bounds for {n} choices"))
     elif mode == "wrap":
         a = a % n
     elif mode == "clip":

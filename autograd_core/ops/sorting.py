@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node, value_of
+from ..node import Array, Node, require, value_of
 from ..op import define, implements, lift, refuse_options
 from .indexing import getitem, take_along_axis
 from .metadata import argsort_
@@ -170,8 +170,7 @@ def _quantile(
     ).dtype
     if not isinstance(q, Node):
         q = np.asarray(q, np.float64)
-    if not value_of(np.all((q >= 0) & (q <= whole))):
-        raise ValueError(f"{name}: q must be in the range [0, {whole}]")
+    require((q >= 0) & (q <= whole), ValueError(f"{name}: q must be in the range [0, {whole}]"))
     if whole != 1:
         q = q / whole
     ordered, kept = _sorted_last(a, axis)

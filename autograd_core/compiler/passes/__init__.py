@@ -1,0 +1,70 @@
+"""The passes: from program to program, each in a file of its own, none changing what is computed.
+
+``PASSES`` are run in this order:
+
+- ``dead`` drops what no result needs, ``expand`` puts elementary ops in place of composites;
+- ``simplify`` applies ``algebra``, ``fold``, ``common`` and ``dead`` until nothing changes;
+- ``batch`` makes arrays of scalars that are computed alike;
+- ``updates`` packs what is updated alike, and ``affine`` then makes a product and the addition of
+  a bias one product; ``dead`` drops what these left over;
+- ``fuse`` groups element-wise work on large arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from ..program import Program, verify
+from .affine import affine
+from .algebra import algebra
+from .batch import batch
+from .common import common
+from .dead import dead
+from .expand import expand
+from .fold import fold
+from .fuse import fuse
+from .updates import updates
+
+__all__ = [
+    "PASSES", "affine", "algebra", "batch", "common", "dead", "expand", "fold", "fuse", "optimise",
+    "simplify", "updates",
+]
+
+Pass: TypeAlias = Callable[[Program], Program]
+
+#: Rounds of simplification at most; each rule sees the results of the others in the next round,
+#: and few programs need three.
+_ROUNDS = 5
+
+
+def simplify(program: Program) -> Program:
+    """Rules, constant folding and common subexpressions, until nothing changes."""
+    for _ in range(_ROUNDS):
+        before = program
+        for step in (algebra, fold, common):
+            program = step(program)
+        if program is before:
+            break
+    return dead(program)
+
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("dead", dead),
+    ("expand", expand),
+    ("simplify", simplify),
+    ("batch", batch),
+    ("updates", updates),
+    ("affine", affine),
+    ("dead", dead),
+    ("fuse", fuse),
+)
+
+
+def optimise(program: Program, check: bool = False) -> Program:
+    """``program`` after all passes; ``check`` verifies it after each of them."""
+    for _, step in PASSES:
+        program = step(program)
+        if check:
+            verify(program)
+    return program

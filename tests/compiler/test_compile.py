@@ -1,0 +1,695 @@
+"""ag.compile: the same results as eager, in every way a function may be called and used."""
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+
+import autograd_core as ag
+from autograd_core.compiler import compiled as module
+from autograd_core.compiler import interpreter
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True, params=["numpy", "reference"])
+def executor(request, monkeypatch):
+    """Every test holds with the NumPy executor and with op-by-op interpretation, unoptimised."""
+    if request.param == "reference":
+        monkeypatch.setattr(module, "prepare", interpreter.prepare)
+        monkeypatch.setattr(module, "optimise", lambda program: program)
+
+
+def parameters(dtype=np.float64):
+    rng = np.random.default_rng(1)
+    return [
+        ag.tensor(rng.normal(size=(3, 4)).astype(dtype), requires_grad=True, label="w"),
+        ag.tensor(np.zeros(4, dtype), requires_grad=True, label="b"),
+        ag.tensor(rng.normal(size=4).astype(dtype), requires_grad=True, label="v"),
+        ag.tensor(dtype(0.5), requires_grad=True, label="s"),
+    ]
+
+
+def training_step(leaves, value=lambda p: p):
+    w, b, v, s = leaves
+
+    def step(x, y):
+        for p in leaves:
+            p.zero_grad()
+        loss = ((np.tanh(x @ w + b) @ v * s - y) ** 2).mean()
+        loss.backward()
+        for p in leaves:
+            p.assign(value(p) - 0.1 * p.grad)
+        return loss
+
+    return step
+
+
+def eager_step(leaves):
+    return training_step(leaves, lambda p: p.numpy(force=True))
+
+
+def batch(dtype=np.float64, n=5):
+    return RNG.normal(size=(n, 3)).astype(dtype), RNG.normal(size=n).astype(dtype)
+
+
+def close(a, b, dtype=np.float64):
+    tolerance = 1e-4 if dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+# Calls. -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_twenty_training_steps_equal_eager(dtype):
+    ours, theirs = parameters(dtype), parameters(dtype)
+    step, eager = ag.compile(training_step(ours)), eager_step(theirs)
+    for i in range(20):
+        x, y = batch(dtype, 5 if i < 15 else 2)
+        loss, expected = step(x, y), eager(x, y)
+        assert isinstance(loss, ag.Tensor) and loss.dtype == dtype
+        close(loss.item(), expected.item(), dtype)
+        for p, q in zip(ours, theirs, strict=True):
+            close(p.grad, q.grad, dtype)
+            assert p.grad.dtype == dtype and p.dtype == dtype
+            if i % 2:
+                close(p.data, q.data, dtype)
+    assert step.recompiles == 1
+
+
+def test_new_values_shapes_and_dtypes():
+    calls = []
+
+    @ag.compile
+    def f(x, scale=2.0):
+        calls.append(x.shape)
+        return np.sin(x) * scale, {"sum": x.sum()}
+
+    for x in (np.ones(3), np.zeros(3), np.ones((2, 2)), np.ones(3, np.float32), np.ones(3)):
+        y, rest = f(x)
+        assert type(y) is np.ndarray and y.dtype == x.dtype
+        np.testing.assert_array_equal(y, np.sin(x) * 2.0)
+        assert isinstance(rest["sum"], np.generic) and rest["sum"] == x.sum()
+    assert len(calls) == 3 and f.recompiles == 2
+    np.testing.assert_array_equal(f(np.ones(3), 3.0)[0], np.sin(np.ones(3)) * 3.0)
+    np.testing.assert_array_equal(f(np.ones(3), 5.0)[0], np.sin(np.ones(3)) * 5.0)
+    assert len(calls) == 4  # a float by position is another signature; its value is not
+    assert f(np.ones(3, np.float32), 3.0)[0].dtype == np.float32
+
+
+def test_results_belong_to_the_caller():
+    f = ag.compile(lambda x: (x, x + 1.0, x.T, x[:1]))
+    x = np.ones((2, 2))
+    for _ in range(2):
+        first = f(x)
+        kept = [y.copy() for y in first]
+        f(np.zeros((2, 2)))
+        for y, before in zip(first, kept, strict=True):
+            np.testing.assert_array_equal(y, before)
+            assert not np.shares_memory(y, x)
+            y[...] = 7.0
+        np.testing.assert_array_equal(f(x)[1], x + 1.0)
+
+
+def test_python_floats_stay_weak_and_results_python_floats():
+    f = ag.compile(lambda x, a: (x * (a * 2 + 1), a * 3))
+    for a in (0.5, 0.25):
+        y, b = f(np.ones(2, np.float32), a)
+        assert y.dtype == np.float32 and type(b) is float and b == a * 3
+        np.testing.assert_array_equal(y, np.float32(a * 2 + 1))
+    assert f.recompiles == 0
+
+
+def test_static_arguments():
+    calls = []
+
+    def f(x, n, flag=False):
+        calls.append(n)
+        return x * n if flag else x + n
+
+    g = ag.compile(f)
+    assert g(2.0, 3) == 5.0 and g(4.0, 3) == 7.0 and g(2.0, 3, True) == 6.0
+    assert g(2.0, True) == 3.0 and g(2.0, 1) == 3.0  # 1 and True are two signatures
+    assert len(calls) == 4
+    h = ag.compile(lambda x, p: x ** 2 if p > 1.0 else x, static_argnums=1)
+    assert h(3.0, 2.0) == 9.0 and h(3.0, 0.5) == 3.0 and h.recompiles == 1
+    k = ag.compile(lambda x, p: x ** 2 if p > 1.0 else x, static_argnames="p")
+    assert k(3.0, p=2.0) == 9.0 and k(3.0, 2.0) == 9.0
+    with pytest.raises(TypeError, match="cannot be hashed"):
+        h(3.0, np.ones(2))
+    with pytest.raises(TypeError, match="cannot be hashed"):
+        g(3.0, {1, 2})
+
+
+def test_methods_and_decorators():
+    class Model:
+        def __init__(self, k):
+            self.w = ag.tensor(k)
+
+        @ag.compile
+        def __call__(self, x):
+            return x * self.w
+
+    a, b = Model(2.0), Model(3.0)
+    assert a(1.0).item() == 2.0 and b(1.0).item() == 3.0 and a(2.0).item() == 4.0
+
+    @ag.compile(static_argnums=(1,))
+    def named(x, n):
+        """Its own words."""
+        return x * n
+
+    assert named.__name__ == "named" and named.__doc__ == "Its own words."
+
+
+# Reading values. --------------------------------------------------------------------------------
+
+READS = {
+    "if": lambda t: 1.0 if t > 0 else 2.0,
+    "float": lambda t: float(t),
+    "int": lambda t: int(t),
+    "complex": lambda t: complex(t),
+    "index": lambda t: [1, 2, 3][np.astype(t, np.intp) if hasattr(np, "astype")
+                                 else t.astype(np.intp)],
+    "item": lambda t: t.item(),
+    "tolist": lambda t: t.tolist(),
+    "numpy": lambda t: t.numpy(),
+    "data": lambda t: t.data,
+    "asarray": lambda t: np.asarray(t),
+    "format": lambda t: f"{t:.3f}",
+    "allclose": lambda t: np.allclose(t, 1.0),
+    "array_equal": lambda t: np.array_equal(t, t),
+    "array2string": lambda t: np.array2string(t),
+    "new leaf": lambda t: ag.tensor(t),
+    "nonzero": lambda t: np.nonzero(np.reshape(t, (1,))),
+    "flatnonzero": lambda t: np.flatnonzero(t),
+    "unique": lambda t: np.unique(t),
+    "mask": lambda t: np.reshape(t, (1,))[np.reshape(t > 0, (1,))],
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_value_read_while_recording_is_an_error_that_says_where(name):
+    f = ag.compile(lambda x: READS[name](x * 2.0))
+    with pytest.raises(ag.CompileError, match=r"test_compile.py:\d+") as caught:
+        f(np.float64(1.0))
+    assert any(op in str(caught.value) for op in ("multiply", "greater", "astype", "reshape"))
+    assert isinstance(caught.value, TypeError)
+
+
+def test_what_is_made_inside_may_be_read():
+    def f(x):
+        t = ag.tensor(3.0) * 2.0
+        assert repr(x) == "tensor(float64[2])" and len(x) == 2 and x.shape == (2,)
+        return x * (1.0 if t > 5.0 else 0.0) * float(t)
+
+    np.testing.assert_array_equal(ag.compile(f)(np.ones(2)), [6.0, 6.0])
+
+
+def test_values_that_decide_inside_rules_and_checks_are_recorded():
+    average = ag.compile(lambda x, w: np.average(x, weights=w))
+    assert average(np.arange(3.0), np.ones(3)) == 1.0
+    with pytest.raises(ZeroDivisionError):
+        average(np.arange(3.0), np.zeros(3))
+    index = np.array([0, 0, 2])
+    f = ag.compile(lambda v, i: ag.grad(
+        lambda u: (ag.stop_gradient(v).at[i].set(u) ** 2).sum())(v))
+    for i in (index, index[::-1].copy(), np.array([1, 1, 1])):
+        v = np.array([1.0, 2.0, 3.0])
+        expected = ag.grad(lambda u, i=i, v=v: (ag.tensor(v).at[i].set(u) ** 2).sum())(v)
+        np.testing.assert_array_equal(f(v, i), expected)
+
+
+# Guards and callbacks. --------------------------------------------------------------------------
+
+
+def test_a_guard_records_anew_when_it_changes():
+    mode = {"training": True}
+
+    @ag.compile
+    def f(x):
+        return x * 2.0 if ag.guard(lambda: mode["training"]) else x
+
+    assert f(3.0) == 6.0 and f(4.0) == 8.0
+    mode["training"] = False
+    assert f(3.0) == 3.0
+    mode["training"] = True
+    assert f(3.0) == 6.0 and f.recompiles == 1
+    assert "guard" in f.explain()
+    assert ag.guard(lambda: 5) == 5
+
+
+def test_callbacks_are_called_at_every_run_in_order():
+    seen = []
+
+    def rate():
+        seen.append("rate")
+        return 0.5 ** len(seen)
+
+    def check(x, limit):
+        seen.append(x.copy())
+        if x.max() > limit:
+            raise ValueError("too large")
+
+    @ag.compile
+    def f(x):
+        ag.callback(check, x, 10.0)
+        return x * ag.callback(rate)
+
+    for k in range(3):
+        seen.clear()
+        y = f(np.full(2, float(k), np.float32))
+        assert y.dtype == np.float32 and y[0] == k * 0.25
+        assert seen[0][0] == k and seen[1] == "rate"
+    with pytest.raises(ValueError, match="too large"):
+        f(np.full(2, 11.0, np.float32))
+    assert f(np.ones(2, np.float32)).shape == (2,)
+    assert ag.callback(lambda x: x.sum(), ag.tensor([1.0, 2.0])) == 3.0
+
+
+def test_a_callback_keeps_its_type():
+    results = iter([1.0, np.ones(2), 1.0])
+    f = ag.compile(lambda x: x * ag.callback(lambda: next(results)))
+    f(1.0)
+    with pytest.raises(ag.CompileError, match="same shape and dtype"):
+        f(1.0)
+
+
+def test_a_callback_that_calls_the_function_itself_runs_it_eagerly():
+    def f(x):
+        ag.callback(lambda v: inner(v) if v > 0 else None, x)
+        return x * 2.0
+
+    inner = lambda v: g(v - 1.0) and None  # noqa: E731
+    g = ag.compile(f)
+    assert g(3.0) == 6.0 and g(3.0) == 6.0
+
+
+def test_is_compiling():
+    seen = []
+    f = ag.compile(lambda x: seen.append(ag.is_compiling()) or x)
+    f(1.0)
+    f(2.0)
+    assert seen == [True] and not ag.is_compiling()
+
+
+# Leaves. ----------------------------------------------------------------------------------------
+
+
+def test_leaves_changed_in_every_way_between_calls():
+    w = ag.tensor(np.ones(3), requires_grad=True)
+
+    @ag.compile
+    def step(x):
+        w.assign(w + x)
+
+    x, expected = np.arange(3.0), np.ones(3)
+    changes = [
+        lambda: None,
+        lambda: setattr(w, "data", expected * 2),
+        lambda: w.data.__setitem__(0, 9.0),
+        lambda: w.assign(expected + 5),
+        lambda: setattr(w, "data", w.data - 1.0),
+        lambda: w.data.__isub__(1.0),
+    ]
+    effects = [lambda v: v, lambda v: v * 2, lambda v: np.r_[9.0, v[1:]], lambda v: v + 5,
+               lambda v: v - 1, lambda v: v - 1]
+    for _ in range(2):
+        for change, effect in zip(changes, effects, strict=True):
+            change()
+            step(x)
+            expected = effect(expected) + x
+            np.testing.assert_array_equal(w.numpy(force=True), expected)
+    assert step.recompiles == 0
+
+
+def test_what_was_read_from_a_leaf_never_changes():
+    w = ag.tensor(np.ones(3), requires_grad=True)
+
+    @ag.compile
+    def step():
+        w.assign(w + 1.0)
+        return w.sum()
+
+    step()
+    step()
+    reads = [w.data, w.numpy(force=True), w.detach(), copy.deepcopy(w), (w * 2.0), w[1:]]
+    before = [np.array(r.numpy(force=True) if isinstance(r, ag.Tensor) else r) for r in reads]
+    step()
+    step()
+    for r, value in zip(reads, before, strict=True):
+        now = r.numpy(force=True) if isinstance(r, ag.Tensor) else r
+        np.testing.assert_array_equal(now, value)
+    assert float(w.data[0]) == 5.0
+
+
+def test_eager_graphs_of_a_leaf_become_stale():
+    w = ag.tensor(np.ones(3), requires_grad=True)
+    step = ag.compile(lambda: w.assign(w + 1.0))
+    step()
+    for _ in range(2):
+        y = (w * w).sum()
+        step()
+        with pytest.raises(ag.StaleGraphError):
+            y.backward()
+    y = (w * w).sum()
+    y.backward()
+    np.testing.assert_array_equal(w.grad, 2 * w.data)
+
+
+def test_results_computed_from_leaves_assigned_to_are_stale():
+    leaves = parameters()
+    step = ag.compile(training_step(leaves))
+    for _ in range(3):
+        loss = step(*batch())
+        assert loss.requires_grad
+        with pytest.raises(ag.StaleGraphError):
+            loss.backward()
+
+
+def test_gradients_accumulate_and_stay_as_read():
+    w = ag.tensor(np.ones(2), requires_grad=True)
+
+    @ag.compile
+    def f(x):
+        (w * x).sum().backward()
+
+    reads = []
+    for k in range(1, 5):
+        f(np.ones(2))
+        assert w.grad is w.grad
+        reads.append(w.grad)
+        np.testing.assert_array_equal(w.grad, [k, k])
+    np.testing.assert_array_equal(reads, [[k, k] for k in range(1, 5)])
+    w.zero_grad()
+    f(np.ones(2))
+    np.testing.assert_array_equal(w.grad, [1.0, 1.0])
+    (w * 3.0).sum().backward()
+    np.testing.assert_array_equal(w.grad, [4.0, 4.0])
+    assert f.recompiles == 1
+
+
+def test_frozen_leaves_record_anew():
+    w, v = (ag.tensor(np.ones(2), requires_grad=True) for _ in range(2))
+
+    @ag.compile
+    def f(x):
+        w.zero_grad()
+        v.zero_grad()
+        (w * v * x).sum().backward()
+
+    f(np.ones(2))
+    f(np.ones(2))
+    w.requires_grad = False
+    f(np.ones(2))
+    assert w.grad is None and v.grad is not None and f.recompiles == 1
+    with pytest.raises(ag.CompileError, match="requires_grad"):
+        ag.compile(lambda: setattr(w, "requires_grad", True))()
+
+
+def test_leaves_of_new_shapes_record_anew():
+    w = ag.tensor(np.ones(2))
+    f = ag.compile(lambda x: x * w)
+    np.testing.assert_array_equal(f(2.0).data, [2.0, 2.0])
+    w.data = np.ones(3)
+    np.testing.assert_array_equal(f(2.0).data, [2.0, 2.0, 2.0])
+    assert "leaf from outside" in f.explain()
+
+
+def test_order_of_assignments():
+    a, b = ag.tensor(1.0), ag.tensor(np.arange(2.0))
+    c = ag.tensor(np.zeros(2))
+
+    @ag.compile
+    def f():
+        old = b * 1.0
+        b.assign(c + 1.0)
+        c.assign(b)
+        b.assign(b + old)
+        a.assign(a * 2.0)
+        a.assign(a + 1.0)
+        return b.sum()
+
+    expected_a, expected_b, expected_c = 1.0, np.arange(2.0), np.zeros(2)
+    for _ in range(4):
+        result = f()
+        expected_b, expected_c = expected_c + 1 + expected_b, expected_c + 1
+        expected_a = expected_a * 2 + 1
+        assert a.item() == expected_a and result.item() == expected_b.sum()
+        np.testing.assert_array_equal(b.data, expected_b)
+        np.testing.assert_array_equal(c.data, expected_c)
+        assert isinstance(a.data, np.float64)
+
+
+def test_swapped_leaves():
+    a, b = ag.tensor(np.zeros(2)), ag.tensor(np.ones(2))
+
+    @ag.compile
+    def swap():
+        old = a * 1.0
+        a.assign(b)
+        b.assign(old)
+
+    for k in range(1, 5):
+        swap()
+        np.testing.assert_array_equal(a.data, np.full(2, k % 2))
+        np.testing.assert_array_equal(b.data, np.full(2, 1 - k % 2))
+
+
+def test_exceptions_leave_all_as_it_was():
+    w = ag.tensor(np.ones(2), requires_grad=True)
+    y = (w * 2.0).sum()
+
+    @ag.compile
+    def f(x, fail):
+        (w * x).sum().backward()
+        w.assign(w + 1.0)
+        if fail:
+            raise RuntimeError("in between")
+
+    with pytest.raises(RuntimeError, match="in between"):
+        f(np.ones(2), True)
+    assert w.grad is None
+    np.testing.assert_array_equal(w.numpy(force=True), [1.0, 1.0])
+    y.backward()  # not stale
+    np.testing.assert_array_equal(w.grad, [2.0, 2.0])
+
+
+def test_a_run_that_raises_changes_no_leaf():
+    w = ag.tensor(np.ones(2), requires_grad=True)
+
+    def fail(x):
+        if x.max() > 1.0:
+            raise KeyboardInterrupt
+
+    @ag.compile
+    def f(x):
+        w.zero_grad()
+        (w * x).sum().backward()
+        w.assign(w - w.grad)
+        ag.callback(fail, x)
+
+    f(np.ones(2))
+    f(np.zeros(2))
+    with pytest.raises(KeyboardInterrupt):
+        f(np.full(2, 2.0))
+    np.testing.assert_array_equal(w.data, [0.0, 0.0])
+    f(np.ones(2))
+    np.testing.assert_array_equal(w.data, [-1.0, -1.0])
+    np.testing.assert_array_equal(w.grad, [1.0, 1.0])
+
+
+def test_assignments_are_checked():
+    w = ag.tensor(np.ones(2))
+    with pytest.raises(ag.ShapeError):
+        ag.compile(lambda x: w.assign(x))(np.ones(3))
+    with pytest.raises(ag.CompileError, match="keeps shapes"):
+        ag.compile(lambda x: setattr(w, "data", x))(np.ones(3))
+    with pytest.raises(ag.MutationError):
+        ag.compile(lambda x: (w * x).assign(x))(np.ones(2))
+    f = ag.compile(lambda x: w.assign(x))
+    f(np.ones(2, np.float32) * 2)
+    f(np.ones(2, np.float32) * 3)
+    assert w.dtype == np.float64 and w.data[0] == 3.0
+
+
+def test_tensor_arguments():
+    t = ag.tensor(np.ones(2), requires_grad=True)
+
+    @ag.compile
+    def f(t, x):
+        (t * x).sum().backward()
+        t.assign(t - 0.5 * x)
+        return t
+
+    for k in range(1, 4):
+        t.zero_grad()
+        assert f(t, np.full(2, 2.0)) is t
+        np.testing.assert_array_equal(t.grad, [2.0, 2.0])
+        np.testing.assert_array_equal(t.data, np.full(2, 1.0 - k))
+    with pytest.raises(ag.CompileError, match="zero_grad"):
+        f(t, np.full(2, 2.0))
+    with pytest.raises(ag.CompileError, match="computed by multiply"):
+        ag.compile(lambda y: y.sum().backward())(t * 2.0)
+
+
+# Derivatives. -----------------------------------------------------------------------------------
+
+
+def test_gradients_of_compiled_functions():
+    f = ag.compile(lambda x, a: (np.sin(x) * a).sum())
+    x = np.array([0.3, 0.7])
+    for _ in range(2):
+        np.testing.assert_allclose(ag.grad(f)(x, 2.0), 2 * np.cos(x))
+        np.testing.assert_allclose(ag.grad(f, 1)(x, 2.0), np.sin(x).sum())
+        np.testing.assert_allclose(ag.hessian(f)(x, 2.0), np.diag(-2 * np.sin(x)))
+        third = ag.grad(lambda x: ag.grad(lambda x: ag.grad(f)(x, 2.0).sum())(x).sum())(x)
+        np.testing.assert_allclose(third, -2 * np.cos(x))
+
+
+def test_backward_through_a_compiled_model():
+    w = ag.tensor(np.array([2.0, 3.0]), requires_grad=True)
+    f = ag.compile(lambda x: (x * w, w.sum()))
+    for k in range(3):
+        x = ag.tensor(np.array([1.0, 5.0]) + k, requires_grad=True)
+        w.zero_grad()
+        y, s = f(x)
+        ((y * y).sum() + s).backward()
+        np.testing.assert_allclose(x.grad, 2 * x.data * w.data ** 2)
+        np.testing.assert_allclose(w.grad, 2 * x.data ** 2 * w.data + 1.0)
+    y, _ = f(np.ones(2))
+    w.assign(np.ones(2))
+    with pytest.raises(ag.StaleGraphError):
+        y.sum().backward()
+
+
+def test_no_grad_gives_constants():
+    w = ag.tensor(np.ones(2), requires_grad=True)
+    f = ag.compile(lambda x: x * w)
+    with ag.no_grad():
+        for _ in range(2):
+            assert not f(np.ones(2)).requires_grad
+    assert f(np.ones(2)).requires_grad
+
+    @ag.compile
+    def g(x):
+        with ag.no_grad():
+            y = x * w
+        return y
+
+    assert not g(np.ones(2)).requires_grad and not g(np.ones(2)).requires_grad
+
+
+@pytest.mark.parametrize("transform", [
+    lambda f: ag.grad(f),
+    lambda f: ag.value_and_grad(f),
+    lambda f: ag.jacobian(lambda x: np.sin(x) * x.sum()),
+    lambda f: ag.hessian(f),
+    lambda f: lambda x: ag.hvp(f, x, x * 2.0),
+    lambda f: lambda x: ag.jvp(np.sin, (x,), (x,)),
+    lambda f: lambda x: ag.vjp(np.sin, x)[1](x),
+    lambda f: lambda x: ag.grad(lambda x: ag.grad(f)(x).sum())(x),
+    lambda f: ag.elementwise_grad(np.tanh),
+])
+def test_transforms_inside(transform):
+    g = transform(lambda x: (np.exp(x) * np.sin(x[::-1])).sum())
+    compiled = ag.compile(g)
+    for x in (np.array([0.1, 0.5, 0.9]), np.array([1.0, -2.0, 0.0])):
+        for ours, theirs in zip(*map(leaves_of, (compiled(x), g(x))), strict=True):
+            assert type(ours) is type(theirs)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert compiled.recompiles == 0
+
+
+def leaves_of(nested):
+    return [y for x in nested for y in leaves_of(x)] if isinstance(nested, tuple) else [nested]
+
+
+def test_nesting():
+    inner = ag.compile(lambda x: x * 2.0)
+    outer = ag.compile(lambda x: inner(x) + inner(x * x))
+    np.testing.assert_array_equal(outer(np.arange(3.0)), [0.0, 4.0, 12.0])
+    np.testing.assert_array_equal(outer(np.ones(3)), [4.0, 4.0, 4.0])
+    assert inner.recompiles == 0 and not inner.programs
+
+
+def test_gradients_read_inside_are_constants():
+    w = ag.tensor(3.0, requires_grad=True)
+
+    @ag.compile
+    def f():
+        w.zero_grad()
+        (w * w).backward()
+        g = w.grad
+        w.zero_grad()
+        (w * g).backward()
+
+    for _ in range(2):
+        f()
+        assert w.grad == 6.0
+
+
+def test_results_that_python_made_values_for_cannot_be_gone_back_through():
+    w = ag.tensor(2.0, requires_grad=True)
+    f = ag.compile(lambda: w * ag.callback(lambda: 3.0))
+    y = f()
+    with pytest.raises(ag.GradientError, match="callback"):
+        y.backward()
+
+
+# Threads, limits, explanations. -----------------------------------------------------------------
+
+
+def test_threads_take_turns():
+    f = ag.compile(lambda x: np.tanh(x * 2.0) + x)
+    failures = []
+
+    def work(k):
+        x = np.full(50, float(k))
+        for _ in range(50):
+            if not np.allclose(f(x), np.tanh(x * 2.0) + x):
+                failures.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and f.recompiles == 0
+
+
+def test_beyond_the_limit_it_runs_eagerly(monkeypatch):
+    monkeypatch.setattr(module, "LIMIT", 2)
+    f = ag.compile(lambda x, n: x * n)
+    with pytest.warns(RuntimeWarning, match="eagerly"):
+        results = [f(2.0, n) for n in range(4)]
+    assert results == [0.0, 2.0, 4.0, 6.0] and f.recompiles == 1
+
+
+def test_explain():
+    f = ag.compile(lambda x: np.sin(x) + 1.0)
+    f(np.ones(2))
+    f(np.ones(3))
+    text = f.explain()
+    assert "the first call" in text and "f64[3] where f64[2] was" in text
+    assert "sin(" in text and len(f.programs) == 2
+
+
+def test_arguments_and_functions_that_cannot_be():
+    with pytest.raises(TypeError, match="a function is needed"):
+        ag.compile(3.0)
+    with pytest.raises(ag.CompileError, match="arrays of numbers"):
+        ag.compile(lambda x: x)(np.array(["a"]))
+
+
+def test_a_planted_fault_is_caught(monkeypatch):
+    """An executor that forgets one update shows."""
+    real = module.prepare
+
+    def forgetful(program, n):
+        return real(program.replace(updates=program.updates[:-1]), n)
+
+    monkeypatch.setattr(module, "prepare", forgetful)
+    with pytest.raises(AssertionError):
+        test_twenty_training_steps_equal_eager(np.float64)
