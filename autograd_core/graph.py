@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from .backprop import pull, reach
+from .compiler.replay import Replay, plan
 from .errors import GradientError, ShapeError, caller, explain
-from .node import Array, Node, tick, topological
+from .node import Array, Node, release, tick, topological
 from .tensor import Tensor, as_data
 
 __all__ = ["Graph"]
@@ -51,6 +52,8 @@ class Graph:
         self.outputs: tuple[Tensor, ...] = chosen
         self.nodes: list[Tensor] = topological(chosen)  # type: ignore[assignment]
         self.inputs: list[Tensor] = [node for node in self.nodes if node.op is None]
+        self._replays = 0
+        self._replay: Replay | None = None
 
     def fprop(self, feed: Mapping[Tensor, Any] | None = None) -> Any:
         """Recompute every node from the current values of the leaves.
@@ -58,6 +61,9 @@ class Graph:
         ``feed`` replaces the values of leaves first; a value may have a new shape if the static
         arguments recorded in the graph (shapes of reshapes, indices) still fit. Returns the value
         of the output, or a tuple for several. If an operation fails, no node has changed.
+
+        A graph of many scalars is replayed as a few array operations from the third call on, and
+        so is ``bprop`` after it; results differ by rounding at most.
         """
         values: dict[Node, Array] = {}
         leaves = set(self.inputs) if feed else set()
@@ -68,6 +74,23 @@ class Graph:
                     f"(at {caller()})"
                 )
             values[leaf] = _fed(leaf, value)
+        computed = self._replay.compute(values) if self._replay is not None else None
+        if computed is None:
+            self._compute(values)
+        for leaf in feed or {}:
+            leaf.data = values[leaf]
+        if self._replay is not None and computed is not None:
+            self._replay.commit(computed)
+        else:
+            self._commit(values)
+            self._replays += 1
+            if self._replays == 2:  # there will be more: now a plan is worth its making
+                self._replay = plan(self.nodes, self.outputs)
+        results = tuple(output.data for output in self.outputs)
+        return results[0] if self._single else results
+
+    def _compute(self, values: dict[Node, Array]) -> None:
+        """Add to the fed ``values`` those of all nodes."""
         for node in self.nodes:
             if node in values:
                 continue
@@ -80,17 +103,17 @@ class Graph:
                 values[node] = op.forward(*raw, **node.attrs)
             except (ValueError, TypeError, IndexError) as cause:
                 raise explain(op.name, raw, node.attrs, cause) from cause
-        for leaf in feed or {}:
-            leaf.data = values[leaf]
+
+    def _commit(self, values: Mapping[Node, Array]) -> None:
         for node in self.nodes:
             if node.op is None:
                 if node._lent is not None:
                     node.settle()
             else:
+                if node._lent is not None:
+                    release(node)
                 node._data = values[node]
                 node._born = tick()
-        results = tuple(output.data for output in self.outputs)
-        return results[0] if self._single else results
 
     def bprop(self, grad: Any = None) -> None:
         """Set ``.grad`` of every node to the derivative of the output with respect to it.
@@ -117,9 +140,12 @@ class Graph:
         for output, cotangent in zip(self.outputs, given, strict=True):
             seed = output._seed(cotangent, False, "bprop")
             seeds[output] = seeds[output] + seed if output in seeds else seed
+        if self._replay is not None and self._replay.current():
+            self._replay.pull(seeds)
+            return
         found = pull(seeds, reach(self.outputs), keep=set(self.nodes))
         for node in self.nodes:
-            node._grad = found.get(node)
+            node._set_grad(found.get(node))
 
     def __len__(self) -> int:
         return len(self.nodes)
