@@ -83,16 +83,23 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
     n, classes = shape
     if not n:
         raise ag.ShapeError(f"cross_entropy: an empty batch, of shape {tuple(shape)}, has no mean")
-    check_labels(labels.numpy() if isinstance(labels, ag.Tensor) else labels, classes)
+    ag.callback(check_labels, labels, classes)  # at every call, also where this is compiled
     # Not logsumexp(logits) - chosen: in float32, ln(e¹⁰⁰⁰ + e¹⁰⁰⁰) - 1000 has four digits of ln 2.
     return -ag.log_softmax(logits, axis=1)[np.arange(n), labels].mean()
 
 
 def check_labels(labels: Any, classes: int) -> None:
     """Raise unless every label is an integer in [0, classes)."""
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: labels must be integers, got {labels.dtype}")
-    if labels.min() < 0 or labels.max() >= classes:
+    dtype = labels.dtype
+    if dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: labels must be integers, got {dtype}")
+    # One pass instead of two: seen as unsigned, a negative integer has its highest bit set.
+    if dtype.kind == "i":
+        limit = min(classes, 1 << (8 * dtype.itemsize - 1))
+        seen = labels.view(dtype.str.replace("i", "u"))
+    else:
+        limit, seen = classes, labels
+    if seen.max() >= limit:
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(
             f"cross_entropy: label {wrong} is out of range for {classes} classes (0 to "

@@ -39,8 +39,21 @@ class Module:
     {'by': tensor([1.], requires_grad=True)}
     """
 
-    #: Whether layers that behave differently in training do so; see ``train`` and ``eval``.
-    training = True
+    _training = True
+
+    @property
+    def training(self) -> bool:
+        """Whether layers that behave differently in training do so; see ``train`` and ``eval``.
+
+        A compiled function that has looked at it is recorded anew where it has changed.
+        """
+        if ag.is_compiling():
+            return bool(ag.guard(lambda: self._training))
+        return self._training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = bool(mode)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward(self, ...)")

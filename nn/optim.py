@@ -2,14 +2,16 @@
 
 ``update`` maps a parameter's value, its gradient and its state to new ones, in NumPy functions
 and operators, element by element, and changes no argument: on arrays it computes, on Tensors it
-records. ``step`` applies it to every parameter. An augmented assignment such as ``m += g`` works
-on a result made the line before, which saves an array.
+records. ``step`` applies it to every parameter, and inside a compiled function becomes part of the
+program. An augmented assignment such as ``m += g`` works on a result made the line before, which
+saves an array.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +29,8 @@ Rate: TypeAlias = float | Callable[[int], float]
 #: Arrays above this many elements are updated in blocks of this size, so that the temporaries of
 #: an update stay in the processor's cache.
 _BLOCK = 1 << 14
+#: Attributes of an optimiser that a compiled step follows without being recorded anew.
+_FOLLOWED = frozenset(("lr", "parameters", "steps"))
 
 
 class Optimizer:
@@ -34,6 +38,10 @@ class Optimizer:
 
     ``lr`` is a number or a schedule, a function from the number of steps already taken to a
     number. Parameters without a gradient are left alone.
+
+    Inside a compiled function ``step`` is recorded: the rate, the schedule and the number of steps
+    go on from call to call, a change of another attribute (``betas``, say) records the function
+    anew, and which parameters have a gradient is settled when it is recorded.
     """
 
     def __init__(self, parameters: Iterable[Parameter], lr: Rate) -> None:
@@ -52,14 +60,24 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: lr must not be negative, got {lr}")
         self.lr = lr
         self.steps = 0
-        self._state: list[tuple[Array, ...] | None] = [None] * len(self.parameters)
+        # Leaves, because a compiled step reads and updates those; made now, because a leaf that is
+        # made during a recording is a constant of it.
+        self._state = [
+            tuple(map(ag.tensor, self.start(p.numpy(force=True)))) for p in self.parameters
+        ]
+        self._started = [False] * len(self.parameters)
+        self._now: tuple[float, ...] = ()
 
     def start(self, value: Array) -> tuple[Array, ...]:
-        """The state of a parameter before its first step."""
+        """The state of a parameter before its first step, arrays of its shape and dtype.
+
+        Asked for when the optimiser is made: a subclass sets what it reads here before it calls
+        ``super().__init__``.
+        """
         return ()
 
     def coefficients(self, lr: float, step: int) -> tuple[float, ...]:
-        """The numbers of step ``step`` (from 1), the same for all parameters."""
+        """The numbers of step ``step`` (from 1), at least one, the same for all parameters."""
         return (lr,)
 
     def update(
@@ -70,8 +88,11 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
-        lr = self.lr(self.steps) if callable(self.lr) else self.lr
-        coefficients = self.coefficients(float(lr), self.steps + 1)
+        if ag.is_compiling():
+            with ag.no_grad():
+                self._record()
+            return
+        coefficients = self._next()
         for i, parameter in enumerate(self.parameters):
             grad = parameter.grad
             if grad is None:
@@ -79,15 +100,51 @@ class Optimizer:
             value = parameter.numpy(force=True)
             if isinstance(grad, ag.Tensor):  # by backward(create_graph=True)
                 grad = grad.numpy(force=True)
-            state = self._state[i]
-            if state is None:
-                state = self.start(value)
+            cells = self._state[i]
+            state = tuple([cell.numpy() for cell in cells]) if cells else ()
             if value.size > 2 * _BLOCK:
-                new, self._state[i] = self._in_blocks(value, grad, state, coefficients)
+                new, state = self._in_blocks(value, grad, state, coefficients)
             else:
-                new, self._state[i] = self.update(value, grad, state, *coefficients)
+                new, state = self.update(value, grad, state, *coefficients)
             parameter.assign(new)
+            if cells:
+                for cell, after in zip(cells, state, strict=True):
+                    cell.assign(after)
+            self._started[i] = True
         self.steps += 1
+
+    def _next(self) -> tuple[float, ...]:
+        """The coefficients of the step to be taken."""
+        lr = self.lr(self.steps) if callable(self.lr) else self.lr
+        return self.coefficients(float(lr), self.steps + 1)
+
+    def _record(self) -> None:
+        """The step as a part of the function that is being compiled."""
+        names = [name for name in vars(self) if name[0] != "_" and name not in _FOLLOWED]
+        settings = attrgetter("__class__", *names)
+        ag.guard(lambda: settings(self))
+
+        def advance() -> float:
+            self._now = self._next()
+            self.steps += 1
+            return float(self._now[0])
+
+        def entry(k: int) -> Callable[[], float]:
+            return lambda: float(self._now[k])
+
+        # Python computes the numbers of a step anew at each run: the first call, all of them.
+        first = ag.callback(advance)
+        coefficients = (first, *(ag.callback(entry(k)) for k in range(1, len(self._now))))
+        for i, parameter in enumerate(self.parameters):
+            grad = parameter.grad
+            if grad is None:
+                continue
+            cells = self._state[i]
+            new, state = self.update(parameter, grad, cells, *coefficients)
+            parameter.assign(new)
+            for cell, after in zip(cells, state, strict=True):
+                cell.assign(after)
+            self._started[i] = True
 
     def _in_blocks(
         self, value: Array, grad: Array, state: tuple[Array, ...], coefficients: tuple[float, ...]
@@ -113,7 +170,10 @@ class Optimizer:
         """A copy of the number of steps and of every parameter's state."""
         return {
             "steps": self.steps,
-            "state": [None if s is None else tuple(np.array(x) for x in s) for s in self._state],
+            "state": [
+                tuple(np.array(cell.numpy()) for cell in cells) if started else None
+                for cells, started in zip(self._state, self._started, strict=True)
+            ],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -128,20 +188,23 @@ class Optimizer:
                 f"{type(self).__name__}: the state is of {len(given)} parameters, "
                 f"not {len(self.parameters)}"
             )
-        loaded: list[tuple[Array, ...] | None] = []
-        for parameter, parts in zip(self.parameters, given, strict=True):
+        loaded: list[tuple[Array, ...]] = []
+        for parameter, cells, parts in zip(self.parameters, self._state, given, strict=True):
             if parts is None:
-                loaded.append(None)
+                loaded.append(self.start(parameter.numpy(force=True)))
                 continue
             arrays = tuple(np.array(x, parameter.dtype) for x in parts)
-            expected = [parameter.shape] * len(self.start(parameter.numpy(force=True)))
+            expected = [cell.shape for cell in cells]
             if [x.shape for x in arrays] != expected:
                 raise ValueError(
                     f"{type(self).__name__}: a state of shapes {[x.shape for x in arrays]} for a "
                     f"parameter of shape {parameter.shape}, where {expected} is needed"
                 )
             loaded.append(arrays)
-        self._state = loaded
+        for cells, arrays in zip(self._state, loaded, strict=True):
+            for cell, array in zip(cells, arrays, strict=True):
+                cell.assign(array)
+        self._started = [parts is not None for parts in given]
         self.steps = steps
 
     def __repr__(self) -> str:
@@ -155,15 +218,17 @@ class SGD(Optimizer):
 
     Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors"
     (1986); momentum in the form of Sutskever et al. (2013) with the rate outside.
+
+    Whether there is a velocity is settled when the optimiser is made: one made with μ = 0 has none.
     """
 
     def __init__(
         self, parameters: Iterable[Parameter], lr: Rate = 0.01, momentum: float = 0.0
     ) -> None:
-        super().__init__(parameters, lr)
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD: momentum must be in [0, 1), got {momentum}")
         self.momentum = momentum
+        super().__init__(parameters, lr)
 
     def start(self, value: Array) -> tuple[Array, ...]:
         return (np.zeros_like(value),) if self.momentum else ()

@@ -111,6 +111,33 @@ def _dtype_of(model: Any) -> np.dtype[Any] | None:
     return parameters[0].dtype if parameters else None
 
 
+def _compiled(
+    step: Callable[[Any, Any], Any], optimizer: Optimizer
+) -> Callable[[Any, Any], Any]:
+    """``step``, compiled; from the first batch on where that fails, ``step`` itself."""
+    compiled = ag.compile(step)
+
+    def run(batch: Any, target: Any) -> Any:
+        nonlocal compiled
+        if compiled is None:
+            return step(batch, target)
+        steps = optimizer.steps
+        try:
+            return compiled(batch, target)
+        except ag.CompileError as reason:
+            # The recording leaves Tensors as they were, but what Python has counted stays counted.
+            optimizer.steps = steps
+            compiled = None
+            warnings.warn(
+                f"fit: the training step cannot be compiled and runs eagerly, which is slower "
+                f"(compile=False says so beforehand): {reason}",
+                stacklevel=3,
+            )
+        return step(batch, target)
+
+    return run
+
+
 def fit(
     model: Module,
     X: Any,
@@ -135,8 +162,15 @@ def fit(
     the loss and the ``metrics``, functions of (prediction, target), are computed after each epoch.
     ``callbacks`` are called as ``callback(epoch, history)`` after each epoch, counted from 1; one
     that returns True ends the training. ``progress`` shows a bar, for which tqdm is needed.
-    ``compile`` allows the step to be compiled; there is no compiler yet, so every step runs
-    eagerly. The order of samples follows from ``seed``.
+    The order of samples follows from ``seed``.
+
+    With ``compile`` the training step (loss, gradients, update) is recorded at the first batch and
+    replayed at the others, which gives the same numbers to rounding. The model's ``training``
+    modes, the optimiser's settings and which parameters require a gradient may change between
+    epochs; any other number or condition of the model or the loss that is no Tensor stays as it was
+    at the recording: one that a callback changes is put in an ``ag.tensor`` and assigned to, or
+    ``compile=False``. A step that cannot be recorded, because Python looks at values, runs eagerly
+    after a warning that says where.
 
     Raises ``ValueError`` for NaN or infinite values in the data, :class:`ag.ShapeError` for
     numbers of samples that differ, before anything is changed; ``FloatingPointError`` when the
@@ -176,6 +210,14 @@ def fit(
     history = History()
     samples = len(inputs)
 
+    def step(batch: Any, target: Any) -> Any:
+        optimizer.zero_grad()
+        value = loss_of(model(batch), target)
+        value.backward()
+        optimizer.step()
+        return value.detach()
+
+    run = _compiled(step, optimizer) if compile else step
     model.train()
     with _progress_bar(progress, epochs) as bar:
         for epoch in range(1, epochs + 1):
@@ -183,13 +225,9 @@ def fit(
             total = 0.0
             for begin in range(0, samples, batch_size):
                 chosen = order[begin : begin + batch_size]
-                batch, target = inputs[chosen], targets[chosen]
+                batch, target = inputs.take(chosen, axis=0), targets.take(chosen, axis=0)
                 batch.flags.writeable = target.flags.writeable = False  # need not be copied
-                optimizer.zero_grad()
-                value = loss_of(model(batch), target)
-                value.backward()
-                optimizer.step()
-                total += value.item() * len(chosen)
+                total += run(batch, target).item() * len(chosen)
             if not np.isfinite(total):
                 raise FloatingPointError(
                     f"fit: the loss is {total / samples} in epoch {epoch}; the learning rate "

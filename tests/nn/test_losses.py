@@ -262,6 +262,23 @@ def test_labels_at_the_ends_of_the_range_are_fine():
     cross_entropy(ag.tensor(LOGITS), np.array([0, 3, 0, 3, 0, 3], np.uint8))
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i2", "<i4", ">i4", ">i8", "u1", "u2", ">u4", "u8"])
+@pytest.mark.parametrize("classes", [1, 3, 100, 127, 128, 129, 200, 255, 256, 300, 70_000])
+def test_a_label_is_out_of_range_in_every_dtype(dtype, classes):
+    """Also where it would be in range, were its bits read as unsigned: -1 as int8 is 255."""
+    info = np.iinfo(dtype)
+    for label in {info.min, -1, 0, 1, 127, 128, classes - 1, classes, classes + 1, info.max}:
+        if not info.min <= label <= info.max:
+            continue
+        labels = np.array([0, label, 0, 0], dtype)
+        for seen in (labels, labels[::-1], labels[1::2]):
+            if 0 <= label < classes:
+                nn.losses.check_labels(seen, classes)
+            else:
+                with pytest.raises(ValueError, match=f"label {label} is out of range"):
+                    nn.losses.check_labels(seen, classes)
+
+
 @pytest.mark.parametrize("labels", [LABELS.astype(float), LABELS > 1, LABELS.astype(str)])
 def test_labels_must_be_integers(labels):
     with pytest.raises(TypeError, match=f"labels must be integers, got {labels.dtype}"):

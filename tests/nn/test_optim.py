@@ -257,6 +257,25 @@ def test_state_dict_is_a_copy_both_ways():
     assert optimizer.state_dict()["state"][0][0].tolist() == [100.0]
 
 
+@each_kind
+def test_loading_the_state_of_before_the_first_step_starts_anew(kind):
+    def steps(p, optimizer):
+        p.data = np.ones(3)
+        for t in range(3):
+            p.grad = normal((3,), seed=t)
+            optimizer.step()
+        return value(p).tolist()
+
+    p = nn.Parameter(np.ones(3))
+    optimizer = KINDS[kind]([p])
+    fresh = optimizer.state_dict()
+    assert fresh == {"steps": 0, "state": [None]}
+    first = steps(p, optimizer)
+    optimizer.load_state_dict(fresh)
+    assert optimizer.state_dict() == fresh
+    assert steps(p, optimizer) == first
+
+
 def test_a_loaded_state_is_cast_to_the_dtype_of_the_parameter():
     p = nn.Parameter([1.0], dtype=np.float32)
     optimizer = SGD([p], momentum=0.5)
