@@ -88,18 +88,22 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
     return -ag.log_softmax(logits, axis=1)[np.arange(n), labels].mean()
 
 
+#: Integers as unsigned ones of the same bytes, whichever their order.
+_UNSIGNED = {
+    np.dtype(f"{order}i{size}"): np.dtype(f"{order}u{size}")
+    for order in "<>" for size in (1, 2, 4, 8)
+}
+
+
 def check_labels(labels: Any, classes: int) -> None:
     """Raise unless every label is an integer in [0, classes)."""
     dtype = labels.dtype
     if dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: labels must be integers, got {dtype}")
     # One pass instead of two: seen as unsigned, a negative integer has its highest bit set.
-    if dtype.kind == "i":
-        limit = min(classes, 1 << (8 * dtype.itemsize - 1))
-        seen = labels.view(dtype.str.replace("i", "u"))
-    else:
-        limit, seen = classes, labels
-    if seen.max() >= limit:
+    seen = labels.view(_UNSIGNED.get(dtype, dtype))
+    limit = classes if dtype.kind == "u" else min(classes, 1 << (8 * dtype.itemsize - 1))
+    if np.maximum.reduce(seen, None) >= limit:
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(
             f"cross_entropy: label {wrong} is out of range for {classes} classes (0 to "

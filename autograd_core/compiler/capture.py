@@ -137,24 +137,37 @@ def _read_only(value: Any) -> Any:
 
 
 _HOLE = object()
+_NUMBER, _NOTHING = Type(np.dtype(float), (), True), Type(np.dtype(bool), ())
 
 
 class _Call:
     """The Python function of a callback, its other arguments, and the type of what it returns."""
 
-    __slots__ = ("__name__", "_args", "_function", "kind")
+    __slots__ = ("__name__", "_args", "_function", "_single", "kind")
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self._args = tuple(_HOLE if isinstance(x, Node) else x for x in args)
+        self._single = self._args == ()
         self.kind: Type | None = None
 
     def __call__(self, *arrays: Any) -> Any:
+        if self._single:  # nearly always: a number, computed from none
+            result = self._function()
+            if type(result) is float and self.kind is _NUMBER:
+                return result
+            return self._checked(result)
         rest = iter(arrays)
         result = self._function(
             *(_read_only(next(rest)) if x is _HOLE else x for x in self._args)
         )
+        return self._checked(result)
+
+    def _checked(self, result: Any) -> Any:
+        """``result`` as the value of the node; its type is what it was at first."""
+        if result is None and self.kind is _NOTHING:
+            return np.False_
         if result is None:
             value: Any = np.False_
         elif isinstance(result, (int, float)) and not isinstance(result, np.generic):
@@ -163,7 +176,7 @@ class _Call:
             value = np.array(result)[()]
         kind = kind_of(value)
         if self.kind is None:
-            self.kind = kind
+            self.kind = next((known for known in (_NUMBER, _NOTHING) if known == kind), kind)
         elif kind != self.kind:
             raise CompileError(
                 f"callback: {self.__name__} returned {kind} where {self.kind} was recorded; "
@@ -446,7 +459,7 @@ class Capture:
         for x in operands:
             self.varies(x)
         data = call(*(x._data if x._lent is None else x.settle() for x in operands))
-        nothing = data is np.False_ and call.kind == Type(np.dtype(bool), ())
+        nothing = data is np.False_ and call.kind == _NOTHING
         node = self._enter(Weak(data) if type(data) is float else data, callback_, operands,
                            {"call": call}, False, True)
         self._plain.add(node)

@@ -41,6 +41,7 @@ __all__ = ["Compiled", "compile"]
 LIMIT = 64
 _HOLE = object()
 _ndarray = np.ndarray
+_NO_ATTRS: dict[str, Any] = {}
 
 
 class _Resident(Cell):
@@ -88,6 +89,8 @@ class _Plan:
         self.without_grad: list[Node | int] = []
         self.results: list[tuple[str, Any]] = []
         self.structure: Callable[[Sequence[Any]], Any]
+        #: Whether a call has one result in no container, and nothing else to deliver.
+        self.single = False
         self.template: tuple[Any, ...] = ()
         #: Per argument: its type, and whether it requires a gradient.
         self.kinds: list[tuple[Type, bool]] = []
@@ -209,8 +212,10 @@ class Compiled:
         if plan is not None and not kwargs and not engine._modes:
             simple = plan.simple
             if simple is not None and len(args) == len(simple):
-                for x, (shape, dtype) in zip(args, simple, strict=True):
-                    if type(x) is not _ndarray or x.shape != shape or x.dtype != dtype:
+                for x, (shape, dtype) in zip(args, simple):  # noqa: B905  # of equal length
+                    if type(x) is not _ndarray or x.shape != shape or (
+                        x.dtype is not dtype and x.dtype != dtype
+                    ):
                         break
                 else:
                     with self._lock:
@@ -356,6 +361,8 @@ class Compiled:
 
     def _deliver(self, plan: _Plan, given: Sequence[Any], outputs: Sequence[Any]) -> Any:
         """Results as the eager function would return them, after effects that no run has."""
+        if plan.single:
+            return self._result(plan, *plan.results[0], given, outputs)
         for t in plan.cleared:
             t._grad = None
         for position, output, is_grad in plan.on_arguments:
@@ -365,8 +372,6 @@ class Compiled:
             else:
                 t._grad = None if output is None else outputs[output]
         results = [self._result(plan, kind, i, given, outputs) for kind, i in plan.results]
-        if plan.stale is not None:
-            plan.stale._born = tick()
         return plan.structure(results)
 
     def _result(
@@ -384,14 +389,16 @@ class Compiled:
             return leaf(value, False)
         inputs: tuple[Any, ...]
         if kind == "stale":
-            inputs = (plan.stale,)
+            outdated = computed(value, plan.ops[i], (plan.stale,), _NO_ATTRS, True)
+            outdated._born = -1  # older than what it came from: whoever goes back is told
+            return outdated
         else:
             for t in plan.connected_to:
                 if t._lent is not None:
                     t.settle()
             inputs = (*(constant(x) if isinstance(x, _ndarray) else x for x in given),
                       *plan.connected_to)
-        return computed(value, plan.ops[i], inputs, {}, True)
+        return computed(value, plan.ops[i], inputs, _NO_ATTRS, True)
 
     # Recordings.
 
@@ -528,6 +535,8 @@ class Compiled:
             else:
                 plan.kept.append((t, _Pending(plan, len(plan.kept), self._lock)))
         self._connect(plan, capture, returned, nodes, updates)
+        plan.single = not isinstance(out, (tuple, list, dict)) and len(leaves) == 1 and not (
+            plan.cleared or plan.on_arguments)
         return (
             plan, [_own(x) for x in outputs],
             [(t, _own(version)) for t, version in updates], [(t, _own(g)) for t, g in kept],

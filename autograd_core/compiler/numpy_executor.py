@@ -28,7 +28,6 @@ import numpy as np
 from ..node import Array
 from ..op import OPS
 from ..ops.indexing import HERE
-from .passes.affine import with_ones
 from .passes.fuse import fused
 from .passes.updates import pack, unpack
 from .plan import Lifetime, lay_out
@@ -37,6 +36,13 @@ from .program import Atom, Instruction, Program, Type, Var, is_elementwise, ufun
 #: Bytes of one array's part that a fused group works on at a time: several such parts fit into
 #: the second level of any processor's cache.
 BLOCK = 1 << 16
+
+#: Axes of at most this many elements are summed by products with ones: longer ones are summed
+#: pairwise, which rounds less.
+SHORT = 1 << 10
+
+#: Arrays of at most this many elements may be compared with a constant array of their size.
+FULL = 1 << 15
 
 #: Scalars are computed with Python's operators, several times faster than with ufuncs.
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "<",
@@ -110,7 +116,6 @@ class _Writer:
         self.contiguous: set[Var] = set()
         self.holds: dict[Var, frozenset[Var]] = {}  # whose memory a value may share
         self.inside: dict[Var, tuple[Var, int]] = {}  # a buffer that is part of a packed one
-        self.extended: dict[Var, str] = {}  # a value beside a column of ones: the view it is
         self.fixed: list[tuple[str, Array]] = []  # constants and cells of scalars
         self.setup: list[str] = []
         self.lines: list[str] = []
@@ -163,7 +168,6 @@ class _Writer:
                         held = frozenset((x,))
                 self.holds[x] = held
         self._nest_packs()
-        self._nest_extended()
         self.last = self._last_uses()
         self._update_in_place()
 
@@ -192,7 +196,7 @@ class _Writer:
             return VIEW if in_memory and operand in self.static else BUFFER
         if name == "getitem":
             return VIEW if len(step.args) == 1 and in_memory else FOREIGN
-        if name in _INTO or op in (pack, with_ones) or is_elementwise(op):
+        if name in _INTO or op is pack or is_elementwise(op):
             return BUFFER
         return FOREIGN
 
@@ -208,27 +212,6 @@ class _Writer:
                 ):
                     self.inside[x] = (step.out, offset)
                 offset += x.type.size
-
-    def _nest_extended(self) -> None:
-        """Give what has a column of ones an array of its own, where the ones stay, and let what is
-        extended be made in it."""
-        for n, step in enumerate(self.steps):
-            if step.op is not with_ones or self.kind[step.out] != BUFFER:
-                continue
-            out, (x,) = step.out, step.args
-            self.kind[out] = CONSTANT
-            self.holds[out] = frozenset()
-            self.fixed.append((self.names[out], np.ones(out.type.shape, out.type.dtype)))
-            view = f"{self.names[out]}[:, :-1]"
-            if self.kind[x] == BUFFER and x not in self.inside and x not in self.extended and (
-                is_elementwise(self.steps[self.step_of[x]].op)
-            ):
-                self.extended[x] = view
-                self.holds[x] = frozenset()
-                self.contiguous.discard(x)
-            else:
-                self.setup.append(f"w{n} = {view}")
-                self.extended[out] = f"w{n}"
 
     def _owner(self, x: Var) -> Var:
         while x in self.inside:
@@ -269,7 +252,6 @@ class _Writer:
             ok = (
                 isinstance(value, Var) and self.kind[value] == BUFFER and self.kind[x] == BOUND
                 and value not in self.in_place and value not in self.inside
-                and value not in self.extended
                 and value.type[:2] == x.type[:2]
             )
             if ok:
@@ -279,7 +261,8 @@ class _Writer:
                     ok = late.get(x, -1) <= n and not _reads_after(
                         step.attrs["body"], x, value)
                 else:
-                    ok = late.get(x, -1) <= n and is_elementwise(step.op)
+                    ok = late.get(x, -1) <= n and is_elementwise(step.op) and (
+                        _spread(step) is None)
             if ok:
                 self.in_place[value] = x
                 self.names[value] = self.names[x]
@@ -290,8 +273,7 @@ class _Writer:
         """The buffers' places in the arena."""
         program = self.program
         buffers = [x for step in self.steps for x in step.outs
-                   if self.kind[x] == BUFFER and x not in self.in_place
-                   and x not in self.extended]
+                   if self.kind[x] == BUFFER and x not in self.in_place]
         owners = [x for x in buffers if x not in self.inside]
         start = {x: self.step_of[x] for x in buffers}
         for x in buffers:
@@ -316,7 +298,7 @@ class _Writer:
     def _successor(self, x: Var, index: Mapping[Var, int]) -> int | None:
         """The operand whose memory ``x`` may take over, if an element-wise operation makes it."""
         step = self.steps[self.step_of[x]]
-        if not is_elementwise(step.op):
+        if not is_elementwise(step.op) or _spread(step) is not None:
             return None
         n = self.step_of[x]
         for a in step.args:
@@ -343,6 +325,14 @@ class _Writer:
         text = repr(x)
         return f"({text})" if text.startswith("-") else text
 
+    def literal(self, x: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+        """An array full of a Python number."""
+        key = (type(x), repr(x), dtype, shape)
+        if key not in self.literals:
+            self.literals[key] = f"k{len(self.fixed)}"
+            self.fixed.append((self.literals[key], np.full(shape, x, dtype)))
+        return self.literals[key]
+
     def operand(self, x: Atom, dtype: np.dtype[Any], lines: list[str]) -> str:
         """``x`` as an operand of a ufunc on arrays of ``dtype``.
 
@@ -351,12 +341,7 @@ class _Writer:
         if dtype.kind not in "fc":
             return self.ref(x)
         if not isinstance(x, Var):
-            key = (type(x), repr(x), dtype)
-            if key not in self.literals:
-                name = f"k{len(self.fixed)}"
-                self.fixed.append((name, np.array(x, dtype)))
-                self.literals[key] = name
-            return self.literals[key]
+            return self.literal(x, dtype, ())
         name = f"k{len(self.fixed)}"
         self.fixed.append((name, np.empty((), dtype)))
         lines.append(f"{name}[()] = {self.ref(x)}")
@@ -368,7 +353,8 @@ class _Writer:
     ) -> None:
         """Lines that compute an element-wise instruction into ``out``; in a loop, ``ref`` tells
         how it names values, and what need not be repeated goes before it."""
-        before = lines if ref is None else self.lines
+        fused_block = ref is not None
+        before = self.lines if fused_block else lines
         ref = ref or self.ref
         arrays = [a.type.dtype for a in step.args if isinstance(a, Var) and not a.type.weak]
         literals = [a for a in step.args if not isinstance(a, Var)] + [
@@ -390,9 +376,24 @@ class _Writer:
         ufunc = ufunc_of(step.op)
         assert ufunc is not None
         name = self.known(f"np_{ufunc.__name__}", ufunc)
-        # NumPy wants the keyword where a third array could be meant as a third operand.
-        keyword = "out=" if ufunc in (np.maximum, np.minimum) else ""
-        lines.append(f"{name}({', '.join(map(operand, step.args))}, {keyword}{out})")
+        operands = [operand(a) for a in step.args]
+        spread = None if fused_block else _spread(step)
+        if spread is not None:
+            # NumPy broadcasts small arrays faster when it copies than when it computes.
+            lines.append(f"{self.known('copyto', np.copyto)}({out}, {operands[spread]})")
+            operands[spread] = out
+        if ufunc not in (np.maximum, np.minimum):
+            lines.append(f"{name}({', '.join(operands)}, {out})")
+            return
+        # Against an array of numbers they take half the time that they take against one number.
+        shape = step.out.type.shape
+        for k, a in enumerate(step.args):
+            if not isinstance(a, Var) and dtype.kind == "f" and step.out.type.size <= FULL and (
+                len(shape) > 0 and not fused_block
+            ):
+                operands[k] = self.literal(a, dtype, shape)
+        # NumPy wants the keyword, since a third array could be meant as a third operand.
+        lines.append(f"{name}({', '.join(operands)}, out={out})")
 
     def emit(self, n: int, step: Instruction) -> None:
         """The lines of one instruction."""
@@ -401,14 +402,8 @@ class _Writer:
             self.emit_fused(n, step)
             return
         x = step.out
-        if x in self.extended and step.op is not with_ones:
-            self.setup.append(f"{self.names[x]} = {self.extended[x]}")
         kind, name = self.kind[x], self.names[x]
-        if step.op is with_ones and kind == CONSTANT:
-            if x in self.extended:
-                copyto = self.known("copyto", np.copyto)
-                lines.append(f"{copyto}({self.extended[x]}, {self.ref(step.args[0])})")
-        elif kind == VIEW:
+        if kind == VIEW:
             text = f"{name} = {self.view(n, step)}"
             (self.setup if x in self.static else lines).append(text)
         elif kind == SCALAR:
@@ -449,6 +444,14 @@ class _Writer:
             text = f"{self.ref(args[0])} {_INFIX[name]} {self.ref(args[1])}"
         elif name == "negative":
             text = f"-{self.ref(args[0])}"
+        elif name == "sum" and self._is_short(args[0]):
+            # A product with a vector of ones takes a third of the time of a reduction.
+            line = self.ref(args[0])
+            if len(args[0].type.shape) > 1:
+                self.setup.append(f"{line}_line = {line}.reshape(-1)")
+                line = f"{line}_line"
+            ones = self.literal(1, args[0].type.dtype, (args[0].type.size,))
+            text = f"{self.known('dot', np.dot)}({line}, {ones})"
         elif name in _REDUCTIONS and step.attrs.get("axis") is None and args[0].type.shape:
             reduce = self.known(f"{name}_reduce", _REDUCTIONS[name].reduce)
             text = f"{reduce}({self.ref(args[0])}, None)"
@@ -458,9 +461,15 @@ class _Writer:
             text = f"{self.known('dot', np.dot)}({self.ref(args[0])}, {self.ref(args[1])})"
         else:
             text = self.foreign(n, step)
-        if step.out.type.weak and op.name not in _INFIX and step.out.type.dtype.kind == "f":
+        computed = op.name in _INFIX or op.name == "callback"  # by Python: a Python number already
+        if step.out.type.weak and step.out.type.dtype.kind == "f" and not computed:
             return f"float({text})"
         return text
+
+    def _is_short(self, x: Var) -> bool:
+        """Whether ``x`` has few elements, side by side in memory that lasts."""
+        return x.type.dtype in _FLOATS and 0 < x.type.size <= SHORT and (
+            len(x.type.shape) == 1 or (x in self.static and x in self.contiguous))
 
     def foreign(self, n: int, step: Instruction) -> str:
         """A call of the op's own forward function."""
@@ -469,6 +478,8 @@ class _Writer:
             text = self.index_text(step.args[1:], step.attrs["index"], n)
             result = f"{self.ref(step.args[0])}[{text}]"
             return result if step.out.type.shape else f"{result}[()]"
+        if step.op.name == "callback":
+            f = step.attrs["call"]  # what the forward function calls
         return f"{self.known(f'f{n}', f)}({', '.join(map(self.ref, step.args))})"
 
     def index_text(self, arrays: Sequence[Atom], index: Any, n: int) -> str:
@@ -620,6 +631,20 @@ class _Writer:
         self.lines.append(f"return ({''.join(f'{text}, ' for text in returned)})")
 
 
+def _spread(step: Instruction) -> int | None:
+    """Which operand of a small element-wise operation is to be broadcast to the other's shape."""
+    if len(step.args) != 2 or not all(isinstance(a, Var) for a in step.args):
+        return None
+    whole = step.out.type
+    types = [a.type for a in step.args]
+    for k, (t, other) in enumerate(zip(types, reversed(types), strict=True)):
+        if t.shape not in ((), whole.shape) and whole.size <= SHORT and (
+            t.dtype == other.dtype == whole.dtype and other.shape == whole.shape
+        ):
+            return k
+    return None
+
+
 def _shapeless(x: Atom) -> bool:
     return not isinstance(x, Var) or not x.type.shape
 
@@ -682,15 +707,10 @@ def _reduction(w: _Writer, n: int, step: Instruction, out: str) -> None:
     shape, dtype = x.type.shape, x.type.dtype
     one = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
     if name == "sum" and len(shape) == 2 and isinstance(one, int) and dtype in _FLOATS and (
-        one % 2 == 0 or shape[1] <= 1024
+        one % 2 == 0 or shape[1] <= SHORT
     ) and 0 not in shape and step.out.type.dtype == dtype:
-        # A product with a vector of ones takes a third of the time of a reduction.
         length = shape[one % 2]
-        key = ("ones", length, dtype)
-        if key not in w.literals:
-            w.literals[key] = f"k{len(w.fixed)}"
-            w.fixed.append((w.literals[key], np.ones(length, dtype)))
-        ones = w.literals[key]
+        ones = w.literal(1, dtype, (length,))
         target = out
         if keepdims:
             target = f"{out}_line"
@@ -760,12 +780,6 @@ def _pack(w: _Writer, n: int, step: Instruction, out: str) -> None:
             (w.setup if step.out in w.static else w.lines).append(line)
             w.lines.append(f"{w.known('copyto', np.copyto)}({target}, {w.ref(x)})")
         offset += x.type.size
-
-
-@_into("with_ones")
-def _with_ones(w: _Writer, n: int, step: Instruction, out: str) -> None:
-    w.lines.append(f"{out}[:, :-1] = {w.ref(step.args[0])}")  # one that is returned
-    w.lines.append(f"{out}[:, -1] = 1")
 
 
 @_into("scatter")

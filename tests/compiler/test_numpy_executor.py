@@ -1,7 +1,6 @@
 """The NumPy executor computes what the ops' forward functions compute, in buffers of its own."""
 
 import tracemalloc
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,8 +17,6 @@ from programs import (
 
 import autograd_core as ag
 from autograd_core.compiler import numpy_executor
-from autograd_core.compiler.passes.affine import affine
-from autograd_core.compiler.passes.dead import dead
 from autograd_core.compiler.passes.fuse import fuse
 from autograd_core.compiler.passes.updates import updates
 from autograd_core.compiler.program import Type, interpret, type_of, verify
@@ -336,67 +333,3 @@ def test_a_wrong_in_place_update_is_noticed(monkeypatch):
     outputs, _, _ = run_steps(program, program, [np.ones(3)], n=0, steps=1)
     assert not np.array_equal(outputs[0][0], [3, 3, 3])
 
-
-# Affine maps. -----------------------------------------------------------------------------------
-
-
-def network(rng, sizes, batch=5):
-    """The gradient step of a small tanh network, as a program that updates its parameters."""
-    x = ag.tensor(rng.normal(size=(batch, sizes[0])), label="x")
-    parameters = []
-    h = x
-    for k, (n, m) in enumerate(pairwise(sizes)):
-        w = ag.tensor(rng.normal(size=(n, m)), requires_grad=True, label=f"W{k}")
-        b = ag.tensor(rng.normal(size=m), requires_grad=True, label=f"b{k}")
-        parameters += [w, b]
-        h = np.tanh(h @ w + b)
-    loss = (h * h).sum()
-    loss.backward(create_graph=True)
-    gradients = [p.grad for p in parameters]
-    program = lower([x, *parameters], [loss, *(p - 0.1 * g for p, g in
-                                               zip(parameters, gradients, strict=True)),
-                                       *gradients])
-    n = len(parameters)
-    for p in parameters:
-        p.zero_grad()
-    return program.replace(
-        outputs=program.outputs[:1], kept=program.outputs[1 + n:],
-        updates=tuple(zip(program.inputs[1:], program.outputs[1 : 1 + n], strict=True)),
-    ), [x.numpy(), *(p.numpy(force=True) for p in parameters)]
-
-
-@pytest.mark.parametrize("sizes", [(2, 3), (2, 8, 1), (4, 3, 3, 3, 2)])
-def test_affine_maps(sizes):
-    program, inputs = network(np.random.default_rng(0), sizes)
-    packed = verify(updates(program))
-    joined = verify(affine(packed))
-    count = [str(i.op) for i in joined.instructions].count
-    assert count("with_ones") == len(sizes) - 1
-    assert count("add") == 1  # where the two gradients of h * h meet
-    expected, final = reference(program, inputs)
-    outputs, after, executable = run_steps(joined, program, inputs)
-    np.testing.assert_allclose(outputs, expected)
-    for a, b in zip(after, final[1:], strict=True):
-        np.testing.assert_allclose(a, b)
-    *_, last = reference(program, inputs, 2)
-    kept = results(program.replace(outputs=program.kept, updates=()), last)
-    for i, g in enumerate(kept):
-        np.testing.assert_allclose(executable.kept(i), g)
-
-
-def test_an_affine_map_reads_like_this():
-    program, _ = network(np.random.default_rng(0), (2, 3))
-    program = dead(affine(updates(program.replace(kept=()))))
-    lines = str(program).splitlines()
-    assert "%3 = with_ones(%x) : f64[5,3]" in lines
-    assert "%4 = unpack(%1, begin=0, shape=(3, 3)) : f64[3,3]" in lines
-    assert "%5 = matmul(%3, %4) : f64[5,3]" in lines
-
-
-def test_a_bias_that_is_not_beside_its_weight_is_added():
-    rng = np.random.default_rng(0)
-    program, _ = network(rng, (2, 3))
-    x, w, b = program.inputs
-    turned = program.replace(inputs=(x, b, w), updates=program.updates[::-1])
-    assert affine(updates(turned)) is not turned
-    assert "with_ones" not in str(affine(updates(turned)))

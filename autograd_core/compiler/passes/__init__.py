@@ -5,8 +5,7 @@
 - ``dead`` drops what no result needs, ``expand`` puts elementary ops in place of composites;
 - ``simplify`` applies ``algebra``, ``fold``, ``common`` and ``dead`` until nothing changes;
 - ``batch`` makes arrays of scalars that are computed alike;
-- ``updates`` packs what is updated alike, and ``affine`` then makes a product and the addition of
-  a bias one product; ``dead`` drops what these left over;
+- ``updates`` packs what is updated alike;
 - ``fuse`` groups element-wise work on large arrays.
 """
 
@@ -16,7 +15,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ..program import Program, verify
-from .affine import affine
 from .algebra import algebra
 from .batch import batch
 from .common import common
@@ -27,7 +25,7 @@ from .fuse import fuse
 from .updates import updates
 
 __all__ = [
-    "PASSES", "affine", "algebra", "batch", "common", "dead", "expand", "fold", "fuse", "optimise",
+    "PASSES", "algebra", "batch", "common", "dead", "expand", "fold", "fuse", "optimise",
     "simplify", "updates",
 ]
 
@@ -55,8 +53,6 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", simplify),
     ("batch", batch),
     ("updates", updates),
-    ("affine", affine),
-    ("dead", dead),
     ("fuse", fuse),
 )
 
