@@ -30,7 +30,7 @@ lint: $(VENV)/installed-lint
 	$(BIN)/mypy --strict autograd_core nn
 
 # Peers take part where they are installed: $(BIN)/pip install -e '.[bench]'
-bench: $(VENV)/installed-train
+bench: $(VENV)/installed-demo
 	$(BIN)/python -m benchmarks $(ARGS)
 
 venv: $(VENV)/installed-dev

@@ -8,10 +8,11 @@ parameters stay separate arrays and nothing is planned ahead for one batch size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
-from .workloads import Expression, Training
+from .workloads import Expression, Recurrent, Training
 
 
 class Handwritten:
@@ -23,7 +24,11 @@ class Handwritten:
         x, labels = task.inputs, task.labels
         parameters = task.initial()
         weights, biases = parameters[0::2], parameters[1::2]
-        loss_and_slope = {"bce": bce_with_logits, "cross_entropy": cross_entropy}[task.loss]
+        loss_and_slope = {
+            "bce": bce_with_logits,
+            "mse": mse,
+            "cross_entropy": cross_entropy,
+        }[task.loss]
         update = {"sgd": SGD, "adam": Adam}[task.optimizer](parameters, task.learning_rate)
         relu = task.activation == "relu"
         last = len(weights) - 1
@@ -50,6 +55,45 @@ class Handwritten:
                         h *= h  # no longer needed: make it the slope 1 - tanh(z)^2
                         np.subtract(1.0, h, out=h)
                         delta *= h
+            update(gradients)
+            return float(loss)
+
+        return step
+
+    def recurrent(self, task: Recurrent) -> Callable[[], float]:
+        """The products with all inputs, and with all states but the first, are taken at once."""
+        labels = task.labels
+        parameters = task.initial()
+        wx, wh, b, wo, bo = parameters
+        update = SGD(parameters, task.learning_rate)
+        gradients = [np.empty_like(p) for p in parameters]
+        dwx, dwh, db, dwo, dbo = gradients
+        rows = task.inputs.reshape(-1, task.features)  # of all steps, one below the other
+        states = np.zeros((task.steps + 1, task.batch, task.hidden), np.float32)
+        slopes = np.empty_like(states[1:])
+
+        def step() -> float:
+            np.matmul(rows, wx, out=states[1:].reshape(-1, task.hidden))
+            states[1:] += b
+            for before, z in pairwise(states):
+                z += before @ wh
+                np.tanh(z, out=z)
+            last = states[-1]
+            logits = last @ wo
+            logits += bo
+            loss, delta = cross_entropy(logits, labels)
+            np.matmul(last.T, delta, out=dwo)
+            np.add.reduce(delta, axis=0, out=dbo)
+            np.multiply(states[1:], states[1:], out=slopes)
+            np.subtract(1.0, slopes, out=slopes)
+            delta = delta @ wo.T
+            for slope in slopes[::-1]:  # dL/dz_t takes the place of dh_t/dz_t
+                slope *= delta
+                delta = slope @ wh.T
+            deltas = slopes.reshape(-1, task.hidden)
+            np.matmul(rows.T, deltas, out=dwx)
+            np.matmul(states[:-1].reshape(-1, task.hidden).T, deltas, out=dwh)
+            np.add.reduce(deltas, axis=0, out=db)
             update(gradients)
             return float(loss)
 
@@ -87,6 +131,15 @@ def bce_with_logits(z: np.ndarray, labels: np.ndarray) -> tuple[np.float32, np.n
     slope -= labels
     slope /= z.size
     return np.add.reduce(losses, axis=None) / z.size, slope
+
+
+def mse(z: np.ndarray, labels: np.ndarray) -> tuple[np.float32, np.ndarray]:
+    """Mean of (z - y)^2, and its slope 2 (z - y) / n. Overwrites z."""
+    z -= labels
+    flat = z.ravel()
+    loss = (flat @ flat) / z.size
+    z *= 2.0 / z.size
+    return loss, z
 
 
 def cross_entropy(z: np.ndarray, labels: np.ndarray) -> tuple[np.float32, np.ndarray]:

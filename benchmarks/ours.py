@@ -1,4 +1,4 @@
-"""This project, as its users write it."""
+"""This project, as its users write it: compiled, and eagerly."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from .workloads import Expression, Scalars, Training, expression, scalar_expression
+from .neurons import MLP, descend, hinge_loss, moons_step
+from .workloads import (
+    Digits,
+    Expression,
+    FirstCall,
+    Moons,
+    Recurrent,
+    Scalars,
+    Training,
+    expression,
+    scalar_expression,
+)
 
 
-class Ours:
+class OursEager:
     """`autograd_core` and `nn`, eagerly."""
 
     def __init__(self) -> None:
@@ -22,34 +33,130 @@ class Ours:
         self.nn: Any = nn
         self.version: str = getattr(autograd_core, "__version__", "checkout")
 
+    def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """What is done to a function before it is called again and again: here, nothing."""
+        return f
+
     def training(self, task: Training) -> Callable[[], float]:
+        step = self.compile(self.training_step(task))
+        x, labels = task.inputs, task.labels
+        return lambda: float(step(x, labels).item())
+
+    def training_step(self, task: Training) -> Callable[[Any, Any], Any]:
         nn = self.nn
         model = nn.MLP(task.sizes, activation=task.activation)
         for parameter, value in zip(model.parameters(), task.initial(), strict=True):
             parameter.data = value
-        loss_of = {"bce": nn.losses.bce_with_logits, "cross_entropy": nn.losses.cross_entropy}[
-            task.loss
-        ]
+        loss_of = {
+            "bce": nn.losses.bce_with_logits,
+            "mse": nn.losses.mse,
+            "cross_entropy": nn.losses.cross_entropy,
+        }[task.loss]
         optimizer_of = {"sgd": nn.optim.SGD, "adam": nn.optim.Adam}[task.optimizer]
         optimizer = optimizer_of(model.parameters(), lr=task.learning_rate)
-        x, labels = task.inputs, task.labels
 
-        def step() -> float:
+        def step(x: Any, labels: Any) -> Any:
             optimizer.zero_grad()
             loss = loss_of(model(x), labels)
             loss.backward()
             optimizer.step()
-            return float(loss.item())
+            return loss
 
         return step
 
+    def recurrent(self, task: Recurrent) -> Callable[[], float]:
+        nn = self.nn
+        parameters = [nn.Parameter(value) for value in task.initial()]
+        wx, wh, b, wo, bo = parameters
+        optimizer = nn.optim.SGD(parameters, lr=task.learning_rate)
+
+        @self.compile
+        def step(x: Any, labels: Any) -> Any:
+            optimizer.zero_grad()
+            h = np.zeros((task.batch, task.hidden), np.float32)
+            for t in range(task.steps):
+                h = np.tanh(x[t] @ wx + h @ wh + b)
+            loss = nn.losses.cross_entropy(h @ wo + bo, labels)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        x, labels = task.inputs, task.labels
+        return lambda: float(step(x, labels).item())
+
     def expression(self, task: Expression) -> Callable[[], np.ndarray]:
-        gradient = self.ag.grad(lambda x: expression(x, np))
+        gradient = self.compile(self.ag.grad(lambda x: expression(x, np)))
         x = task.x
         return lambda: gradient(x)
 
     def scalars(self, task: Scalars) -> Callable[[], tuple[float, float]]:
         return scalar_step(self.ag.Value, task)
+
+    def moons(self, task: Moons) -> Callable[[], list[Any]]:
+        return moons_step(self.ag.Value, task)
+
+    def digits(self, task: Digits) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+        return self.fit(task, compile=False)
+
+    def fit(
+        self, task: Digits, compile: bool
+    ) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+        nn = self.nn
+        x, labels, _, _ = task.data
+
+        def step() -> Callable[[np.ndarray], np.ndarray]:
+            model = nn.MLP(task.sizes, activation="relu", rng=0)
+            nn.fit(
+                model, x, labels,
+                loss=nn.losses.cross_entropy,
+                optimizer=nn.optim.Adam(model.parameters(), lr=task.learning_rate),
+                epochs=task.epochs, batch_size=task.batch, seed=0,
+                progress=False, compile=compile,
+            )
+            return lambda images: nn.predict(model, images).argmax(axis=1)
+
+        return step
+
+
+class Ours(OursEager):
+    """The same through `ag.compile`, scalar graphs replayed by `ag.Graph`.
+
+    In the row of graphs that are built afresh in each step there is nothing to compile: there it
+    is the eager engine.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        if not hasattr(self.ag, "compile"):
+            raise ImportError(
+                "this autograd_core has no `ag.compile`; measure `--only 'ours eager'` and peers"
+            )
+
+    def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return self.ag.compile(f)  # type: ignore[no-any-return]
+
+    def moons(self, task: Moons) -> Callable[[], list[Any]]:
+        """The graph is built once; each step computes it from the leaves' present values."""
+        value = self.ag.Value
+        model = MLP(value, task)
+        parameters = model.parameters()
+        graph = self.ag.Graph(hinge_loss(model, value, task))
+
+        def step() -> list[Any]:
+            graph.fprop()
+            graph.bprop()
+            descend(parameters, task.learning_rate)
+            return parameters
+
+        return step
+
+    def digits(self, task: Digits) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+        return self.fit(task, compile=True)
+
+    def first_call(self, task: FirstCall) -> Callable[[], float]:
+        step = self.training_step(task.training)
+        x, labels = task.training.inputs, task.training.labels
+        return lambda: float(self.compile(step)(x, labels).item())
 
 
 def scalar_step(value: Callable[[float], Any], task: Scalars) -> Callable[[], tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -10,8 +11,19 @@ from typing import Any
 import numpy as np
 
 from .handwritten import SGD, Adam
+from .neurons import moons_step
 from .ours import scalar_step
-from .workloads import Expression, Scalars, Training, expression, scalar_expression
+from .workloads import (
+    Digits,
+    Expression,
+    FirstCall,
+    Moons,
+    Recurrent,
+    Scalars,
+    Training,
+    expression,
+    scalar_expression,
+)
 
 
 class Torch:
@@ -39,6 +51,7 @@ class Torch:
         functional = torch.nn.functional
         loss_of = {
             "bce": functional.binary_cross_entropy_with_logits,
+            "mse": functional.mse_loss,
             "cross_entropy": functional.cross_entropy,
         }[task.loss]
         optimizer_of = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[task.optimizer]
@@ -48,6 +61,25 @@ class Torch:
         def step() -> float:
             optimizer.zero_grad(set_to_none=True)
             loss = loss_of(model(x), labels)
+            loss.backward()
+            optimizer.step()
+            return float(loss.item())
+
+        return step
+
+    def recurrent(self, task: Recurrent) -> Callable[[], float]:
+        torch = self.torch
+        parameters = [torch.from_numpy(p).requires_grad_() for p in task.initial()]
+        wx, wh, b, wo, bo = parameters
+        optimizer = torch.optim.SGD(parameters, lr=task.learning_rate)
+        x, labels = torch.from_numpy(task.inputs), torch.from_numpy(task.labels)
+
+        def step() -> float:
+            optimizer.zero_grad(set_to_none=True)
+            h = torch.zeros(task.batch, task.hidden)
+            for t in range(task.steps):
+                h = torch.tanh(x[t] @ wx + h @ wh + b)
+            loss = torch.nn.functional.cross_entropy(h @ wo + bo, labels)
             loss.backward()
             optimizer.step()
             return float(loss.item())
@@ -85,8 +117,37 @@ class Jax:
         self.version: str = jax.__version__
 
     def training(self, task: Training) -> Callable[[], float]:
+        update, state = self.update(task, self.loss_of(task))
+        return self.stepping(task, state, self.jax.jit(update, donate_argnums=0))
+
+    def first_call(self, task: FirstCall) -> Callable[[], float]:
+        loss_of = self.loss_of(task.training)
+        _, state = self.update(task.training, loss_of)
+
+        def update_once(*arguments: Any) -> Any:
+            update, _ = self.update(task.training, loss_of)  # JAX knows functions by identity
+            return self.jax.jit(update, donate_argnums=0)(*arguments)
+
+        return self.stepping(task.training, state, update_once)
+
+    def recurrent(self, task: Recurrent) -> Callable[[], float]:
         jax, jnp = self.jax, self.jax.numpy
-        jax.config.update("jax_enable_x64", False)
+
+        def loss_of(parameters: list[Any], x: Any, labels: Any) -> Any:
+            wx, wh, b, wo, bo = parameters
+
+            def read(h: Any, x_t: Any) -> tuple[Any, None]:
+                return jnp.tanh(x_t @ wx + h @ wh + b), None
+
+            h, _ = jax.lax.scan(read, jnp.zeros((task.batch, task.hidden), x.dtype), x)
+            return self.cross_entropy(h @ wo + bo, labels)
+
+        update, state = self.update(task, loss_of)
+        return self.stepping(task, state, jax.jit(update, donate_argnums=0))
+
+    def loss_of(self, task: Training) -> Callable[..., Any]:
+        """The loss of a perceptron's parameters."""
+        jax, jnp = self.jax, self.jax.numpy
         activation = {"relu": jax.nn.relu, "tanh": jnp.tanh}[task.activation]
 
         def loss_of(parameters: list[Any], x: Any, labels: Any) -> Any:
@@ -96,8 +157,23 @@ class Jax:
             z = x @ last[0] + last[1]
             if task.loss == "bce":
                 return jnp.mean(jax.nn.softplus(z) - z * labels)
-            chosen = jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
-            return jnp.mean(jax.nn.logsumexp(z, axis=1) - chosen)
+            if task.loss == "mse":
+                return jnp.mean((z - labels) ** 2)
+            return self.cross_entropy(z, labels)
+
+        return loss_of
+
+    def cross_entropy(self, z: Any, labels: Any) -> Any:
+        jax, jnp = self.jax, self.jax.numpy
+        chosen = jnp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
+        return jnp.mean(jax.nn.logsumexp(z, axis=1) - chosen)
+
+    def update(
+        self, task: Training | Recurrent, loss_of: Callable[..., Any]
+    ) -> tuple[Callable[..., Any], Any]:
+        """A new function (state, x, labels) -> (loss, state), and the first state."""
+        jax, jnp = self.jax, self.jax.numpy
+        jax.config.update("jax_enable_x64", False)
 
         def sgd(parameters: list[Any], x: Any, labels: Any) -> tuple[Any, list[Any]]:
             loss, gradients = jax.value_and_grad(loss_of)(parameters, x, labels)
@@ -122,8 +198,13 @@ class Jax:
         if task.optimizer == "adam":
             zeros = [[jnp.zeros_like(p) for p in state] for _ in range(2)]
             state = (state, *zeros, jnp.float32(0.0))
-        update = jax.jit({"sgd": sgd, "adam": adam}[task.optimizer], donate_argnums=0)
-        x, labels = jnp.asarray(task.inputs), jnp.asarray(task.labels)
+        return {"sgd": sgd, "adam": adam}[task.optimizer], state
+
+    def stepping(
+        self, task: Training | Recurrent, state: Any, update: Callable[..., Any]
+    ) -> Callable[[], float]:
+        """Step after step from this state."""
+        x, labels = self.jax.numpy.asarray(task.inputs), self.jax.numpy.asarray(task.labels)
 
         def step() -> float:
             nonlocal state
@@ -167,8 +248,32 @@ class HipsAutograd:
                     z = anp.maximum(z, 0.0) if relu else anp.tanh(z)
             if task.loss == "bce":
                 return anp.mean(anp.logaddexp(0.0, z) - z * labels)
+            if task.loss == "mse":
+                return anp.mean((z - labels) ** 2)
             return anp.mean(logsumexp(z, axis=1) - z[rows, labels])
 
+        return self.stepping(task, loss_of)
+
+    def recurrent(self, task: Recurrent) -> Callable[[], float]:
+        anp = self.autograd.numpy
+        logsumexp = self.autograd.scipy.special.logsumexp
+        x, labels = task.inputs, task.labels
+        rows = np.arange(task.batch)
+
+        def loss_of(parameters: list[Any]) -> Any:
+            wx, wh, b, wo, bo = parameters
+            h = np.zeros((task.batch, task.hidden), np.float32)
+            for t in range(task.steps):
+                h = anp.tanh(x[t] @ wx + h @ wh + b)
+            z = h @ wo + bo
+            return anp.mean(logsumexp(z, axis=1) - z[rows, labels])
+
+        return self.stepping(task, loss_of)
+
+    def stepping(
+        self, task: Training | Recurrent, loss_of: Callable[..., Any]
+    ) -> Callable[[], float]:
+        """Step after step from the initial parameters."""
         parameters = task.initial()
         value_and_grad = self.autograd.value_and_grad(loss_of)
         update = {"sgd": SGD, "adam": Adam}[task.optimizer](parameters, task.learning_rate)
@@ -206,3 +311,35 @@ class Micrograd:
 
     def scalars(self, task: Scalars) -> Callable[[], tuple[float, float]]:
         return scalar_step(self.value, task)
+
+    def moons(self, task: Moons) -> Callable[[], list[Any]]:
+        return moons_step(self.value, task)
+
+
+class ScikitLearn:
+    """scikit-learn's `MLPClassifier` without its penalty, and with every epoch it is given."""
+
+    def __init__(self) -> None:
+        import sklearn
+        import sklearn.exceptions
+        import sklearn.neural_network
+
+        self.sklearn: Any = sklearn
+        self.version: str = sklearn.__version__
+
+    def digits(self, task: Digits) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+        x, labels, _, _ = task.data
+
+        def step() -> Callable[[np.ndarray], np.ndarray]:
+            classifier = self.sklearn.neural_network.MLPClassifier(
+                task.sizes[1:-1], activation="relu", solver="adam", alpha=0.0,
+                batch_size=task.batch, learning_rate_init=task.learning_rate,
+                max_iter=task.epochs, tol=0.0, n_iter_no_change=1000, random_state=0,
+            )
+            with warnings.catch_warnings():
+                # that it could go on after the last epoch
+                warnings.simplefilter("ignore", self.sklearn.exceptions.ConvergenceWarning)
+                classifier.fit(x, labels)
+            return classifier.predict  # type: ignore[no-any-return]
+
+        return step

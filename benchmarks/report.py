@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .harness import SAMPLES_PER_TURN, SHORTEST_SAMPLE_NS, WARM_UP_NS, Result
+from .harness import BUDGET_NS, SAMPLES_PER_TURN, SHORTEST_SAMPLE_NS, WARM_UP_NS, Result
 
 NOISY = 0.2
 
@@ -68,7 +68,8 @@ def header(facts: Mapping[str, str], absent: Mapping[str, str], turns: int) -> l
     method = (
         f"one process, contenders by turns; medians over {turns} turns of {SAMPLES_PER_TURN} "
         f"samples after {WARM_UP_NS / 1e6:g} ms of untimed steps; a sample is the same number of "
-        f"steps for all and at least {SHORTEST_SAMPLE_NS / 1e6:g} ms"
+        f"steps for all and at least {SHORTEST_SAMPLE_NS / 1e6:g} ms; fewer turns and samples of "
+        f"what would take longer than {BUDGET_NS / 1e9:g} s"
     )
     collector = (
         "on for all, default thresholds; what existed before the timing is frozen; a collection "
@@ -94,7 +95,8 @@ def cells(result: Result, names: list[str]) -> list[str]:
             row.append(duration(timing.median))
         else:
             ratio = ours.median / timing.median
-            row.append(f"{duration(timing.median)} ({ratio:.2f})")
+            shown = f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+            row.append(f"{duration(timing.median)} ({shown})")
     return row
 
 

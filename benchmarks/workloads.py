@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,7 @@ class Training:
     sizes: tuple[int, ...]
     batch: int
     activation: str  # "relu" or "tanh"
-    loss: str  # "bce": on logits, labels (batch, 1); "cross_entropy": on logits, labels (batch,)
+    loss: str  # "bce", "mse": labels like outputs; "cross_entropy": labels (batch,); of logits
     optimizer: str  # "sgd", or "adam" with betas 0.9 and 0.999 and eps 1e-8
     learning_rate: float
 
@@ -39,10 +40,12 @@ class Training:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """float32 zeros and ones for "bce", integer classes for "cross_entropy"."""
+        """float32 zeros and ones for "bce", float32 for "mse", classes for "cross_entropy"."""
         rng = np.random.default_rng(1)
         if self.loss == "bce":
             return rng.integers(0, 2, (self.batch, 1)).astype(np.float32)
+        if self.loss == "mse":
+            return rng.standard_normal((self.batch, self.sizes[-1]), np.float32)
         return rng.integers(0, self.sizes[-1], self.batch)
 
     def initial(self) -> list[np.ndarray]:
@@ -53,7 +56,7 @@ class Training:
         rng = np.random.default_rng(2)
         gain = 2.0 if self.activation == "relu" else 1.0
         parameters = []
-        for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+        for n_in, n_out in pairwise(self.sizes):
             scale = (gain / n_in) ** 0.5
             parameters.append(rng.standard_normal((n_in, n_out), np.float32) * np.float32(scale))
             parameters.append(rng.standard_normal(n_out, np.float32) * np.float32(0.1))
@@ -65,12 +68,170 @@ class Training:
 
     def check(self, steps: dict[str, Callable[[], float]]) -> None:
         """The losses of the first steps agree, and are seen to fall."""
-        losses = {name: np.array([step() for _ in range(6)]) for name, step in steps.items()}
-        for name, values in losses.items():
-            if not values[-1] < 0.99 * values[0]:
-                raise WrongBenchmarkError(f"{name} does not learn: losses {values}")
-        # 1 - 0.999^t computed in float32, as under `jit`, is only good to some 1e-4 at first
-        require_agreement(losses, rtol=1e-4)
+        require_learning(steps, 6)
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """Everything there is to do before the second step of a training, by a compiler.
+
+    A step makes the training's step afresh, records and compiles it, and runs it once. The
+    parameters and the optimiser's state are those that the step before left behind.
+    """
+
+    kind: ClassVar[str] = "first_call"
+    operations: ClassVar[int] = 1
+    training: Training
+
+    def timed(self) -> FirstCall:
+        return FirstCall(self.training.timed())
+
+    def check(self, steps: dict[str, Callable[[], float]]) -> None:
+        """The losses agree, and are seen to fall: no call forgets what the last has learned."""
+        require_learning(steps, 3)
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """One SGD step of a tanh RNN that reads sequences and names the class of each, in float32.
+
+    h_t = tanh(x_t Wx + h_(t-1) Wh + b) with h_0 = 0; logits = h_T Wo + bo; mean cross-entropy.
+    """
+
+    kind: ClassVar[str] = "recurrent"
+    operations: ClassVar[int] = 1
+    optimizer: ClassVar[str] = "sgd"
+    steps: int = 64
+    batch: int = 32
+    features: int = 32
+    hidden: int = 64
+    classes: int = 10
+    learning_rate: float = 0.1
+
+    @cached_property
+    def inputs(self) -> np.ndarray:
+        """Shape (steps, batch, features)."""
+        shape = (self.steps, self.batch, self.features)
+        return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Integer classes, shape (batch,)."""
+        return np.random.default_rng(1).integers(0, self.classes, self.batch)
+
+    def initial(self) -> list[np.ndarray]:
+        """Fresh arrays Wx, Wh, b, Wo, bo.
+
+        Wh is large enough for gradients to reach the first input, so that a contender that cuts
+        the sequence short is found out.
+        """
+        rng = np.random.default_rng(2)
+
+        def normal(scale: float, *shape: int) -> np.ndarray:
+            return rng.standard_normal(shape, np.float32) * np.float32(scale)
+
+        n = self.hidden
+        return [
+            normal(0.5 * self.features**-0.5, self.features, n),
+            normal(1.2 * n**-0.5, n, n),
+            normal(0.1, n),
+            normal(n**-0.5, n, self.classes),
+            normal(0.1, self.classes),
+        ]
+
+    def timed(self) -> Recurrent:
+        return replace(self, learning_rate=TIMED_LEARNING_RATE)
+
+    def check(self, steps: dict[str, Callable[[], float]]) -> None:
+        """The losses of the first steps agree, and are seen to fall."""
+        require_learning(steps, 6)
+
+
+@dataclass(frozen=True)
+class Moons:
+    """One step on all points of micrograd's two-moons demo: scalar neurons, hinge loss, L2, SGD.
+
+    A step returns the parameters, scalars with `.data` and `.grad`, after the update; where the
+    gradient is that of the step.
+    """
+
+    kind: ClassVar[str] = "moons"
+    operations: ClassVar[int] = 1
+    points: int = 100
+    sizes: tuple[int, ...] = (2, 16, 16, 1)
+    alpha: float = 1e-4
+    learning_rate: float = 0.5
+
+    @cached_property
+    def data(self) -> tuple[list[list[float]], list[float]]:
+        """Points and labels -1 or 1, as scikit-learn's `make_moons(noise=0.1)` makes them."""
+        rng = np.random.default_rng(0)
+        upper = self.points // 2
+        t, u = np.linspace(0, np.pi, upper), np.linspace(0, np.pi, self.points - upper)
+        x = np.hstack([[np.cos(t), np.sin(t)], [1 - np.cos(u), 0.5 - np.sin(u)]]).T
+        x += rng.normal(0.0, 0.1, x.shape)
+        return x.tolist(), [-1.0] * upper + [1.0] * (self.points - upper)
+
+    def initial(self) -> list[float]:
+        """Weights and biases, neuron by neuron, each neuron's bias after its weights."""
+        rng = np.random.default_rng(2)
+        count = sum((n + 1) * m for n, m in pairwise(self.sizes))
+        return rng.uniform(-1.0, 1.0, count).tolist()
+
+    def timed(self) -> Moons:
+        return replace(self, learning_rate=TIMED_LEARNING_RATE)
+
+    def check(self, steps: dict[str, Callable[[], list[Any]]]) -> None:
+        """The gradients of the first three steps agree, and the parameters after them."""
+        found = {}
+        for name, step in steps.items():
+            runs = [[float(p.grad) for p in step()] for _ in range(2)]
+            parameters = step()
+            runs += [[float(getattr(p, a)) for p in parameters] for a in ("grad", "data")]
+            found[name] = np.array(runs)
+            if np.allclose(found[name][-1], self.initial()):
+                raise WrongBenchmarkError(f"{name} does not learn: its parameters stay")
+        require_agreement(found, rtol=1e-7, atol=1e-12)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """The whole training of a classifier of scikit-learn's handwritten digits, in float32.
+
+    relu, cross-entropy, Adam with betas 0.9 and 0.999 and eps 1e-8, shuffled batches; from making
+    the model to the end. A step returns the classifier, a function from images to classes.
+    """
+
+    kind: ClassVar[str] = "digits"
+    operations: ClassVar[int] = 1
+    sizes: tuple[int, ...] = (64, 256, 10)
+    epochs: int = 30
+    batch: int = 32
+    learning_rate: float = 2e-3
+
+    @cached_property
+    def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Images (n, 64) in [0, 1] and their classes; those held out, a fifth, likewise."""
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
+        images = (images / images.max()).astype(np.float32)
+        held_out = np.arange(len(images)) % 5 == 0
+        return images[~held_out], labels[~held_out], images[held_out], labels[held_out]
+
+    def timed(self) -> Digits:
+        return self
+
+    def check(self, steps: dict[str, Callable[[], Callable[[np.ndarray], np.ndarray]]]) -> None:
+        """Everybody reads at least 95 of 100 digits that it has not seen.
+
+        Samples are shuffled and weights drawn, so that numbers cannot agree.
+        """
+        _, _, images, labels = self.data
+        for name, step in steps.items():
+            accuracy = (step()(images) == labels).mean()
+            if not accuracy >= 0.95:
+                raise WrongBenchmarkError(f"{name} reads {accuracy:.1%} of the digits held out")
 
 
 @dataclass(frozen=True)
@@ -150,7 +311,7 @@ def scalar_expression(a: Any, b: Any, relu: Callable[[Any], Any]) -> Any:
     return total
 
 
-Task = Training | Expression | Scalars
+Task = Training | FirstCall | Recurrent | Moons | Digits | Expression | Scalars
 
 
 @dataclass(frozen=True)
@@ -162,17 +323,15 @@ class Row:
     task: Task
 
 
+SMALL = Training((64, 128, 64, 10), 32, "relu", "cross_entropy", "adam", 1e-3)
+
 ROWS = (
     Row(
         "tiny",
         "2-8-1, batch 4, tanh, BCE, SGD",
         Training((2, 8, 1), 4, "tanh", "bce", "sgd", 0.1),
     ),
-    Row(
-        "small",
-        "64-128-64-10, batch 32, relu, CE, Adam",
-        Training((64, 128, 64, 10), 32, "relu", "cross_entropy", "adam", 1e-3),
-    ),
+    Row("small", "64-128-64-10, batch 32, relu, CE, Adam", SMALL),
     Row(
         "medium",
         "784-512-256-10, batch 128, relu, CE, Adam",
@@ -183,10 +342,19 @@ ROWS = (
         "64-32x64-10, batch 32, tanh, CE, Adam",
         Training((64, *[64] * 32, 10), 32, "tanh", "cross_entropy", "adam", 1e-3),
     ),
+    Row(
+        "large",
+        "1024-4096-4096-1024, batch 256, relu, MSE, SGD",
+        Training((1024, 4096, 4096, 1024), 256, "relu", "mse", "sgd", 1.0),
+    ),
+    Row("rnn", "tanh RNN, 64 steps of 32, batch 32, 64 hidden, CE, SGD", Recurrent()),
     Row("expression-10", "expression, 10 values", Expression(10)),
     Row("expression-1k", "expression, 1,000 values", Expression(1_000)),
     Row("expression-1m", "expression, 1,000,000 values", Expression(1_000_000)),
     Row("scalars", "1,000 scalar operations, per operation", Scalars()),
+    Row("moons", "two moons, 100 points, 2-16-16-1 of scalar neurons, SGD", Moons()),
+    Row("digits", "digits, 64-256-10, Adam, 30 epochs of batch 32: all of it", Digits()),
+    Row("first-call", "64-128-64-10 as above, the first call", FirstCall(SMALL)),
 )
 
 
@@ -194,11 +362,21 @@ class WrongBenchmarkError(AssertionError):
     """Two contenders of a row do not compute the same thing."""
 
 
-def require_agreement(results: dict[str, np.ndarray], rtol: float) -> None:
-    """Raise unless every result equals the first to `rtol`."""
+def require_learning(steps: dict[str, Callable[[], float]], count: int) -> None:
+    """Raise unless the losses of the first `count` steps fall, and agree."""
+    losses = {name: np.array([step() for _ in range(count)]) for name, step in steps.items()}
+    for name, values in losses.items():
+        if not values[-1] < 0.99 * values[0]:
+            raise WrongBenchmarkError(f"{name} does not learn: losses {values}")
+    # 1 - 0.999^t computed in float32, as under `jit`, is only good to some 1e-4 at first
+    require_agreement(losses, rtol=1e-4)
+
+
+def require_agreement(results: dict[str, np.ndarray], rtol: float, atol: float = 0.0) -> None:
+    """Raise unless every result equals the first to `rtol` or `atol`."""
     reference, *others = results
     for name in others:
-        if not np.allclose(results[name], results[reference], rtol=rtol, atol=0.0):
+        if not np.allclose(results[name], results[reference], rtol=rtol, atol=atol):
             raise WrongBenchmarkError(
                 f"{name} and {reference} differ:\n{results[name]}\n{results[reference]}"
             )
