@@ -28,7 +28,7 @@ import numpy as np
 from ..node import Array
 from ..op import OPS
 from ..ops.indexing import HERE
-from .passes.fuse import fused
+from .passes.fuse import fused, masks
 from .passes.updates import pack, unpack
 from .plan import Lifetime, lay_out
 from .program import Atom, Instruction, Program, Type, Var, is_elementwise, ufunc_of
@@ -109,7 +109,7 @@ class _Writer:
         self.program = program
         self.n_arguments = n_arguments
         self.steps = _updates_last(program)
-        self.globals: dict[str, Any] = {"__builtins__": {"float": float}}
+        self.globals: dict[str, Any] = {}
         self.names: dict[Var, str] = {}
         self.kind: dict[Var, int] = {}
         self.static: set[Var] = set()  # exists before the call
@@ -196,6 +196,8 @@ class _Writer:
             return VIEW if in_memory and operand in self.static else BUFFER
         if name == "getitem":
             return VIEW if len(step.args) == 1 and in_memory else FOREIGN
+        if op is _WHERE and not masks(step.args[0]):
+            return FOREIGN
         if name in _INTO or op is pack or is_elementwise(op):
             return BUFFER
         return FOREIGN
@@ -432,7 +434,7 @@ class _Writer:
         if step.op.name == "reshape":
             return f"{x}.reshape({step.out.type.shape!r})"
         if step.op.name == "transpose":
-            return f"{x}.transpose({attrs['axes']!r})"
+            return f"{x}.transpose({_axis(attrs['axes'])!r})"
         if step.op.name == "broadcast_to":
             return f"{self.known('broadcast_to', np.broadcast_to)}({x}, {step.out.type.shape!r})"
         return f"{x}[{self.known(f'i{n}', attrs['index'])}]"
@@ -700,10 +702,17 @@ def _matmul(w: _Writer, n: int, step: Instruction, out: str) -> None:
     w.lines.append(f"{f}({w.ref(a)}, {w.ref(b)}, {out})")
 
 
+def _axis(axis: Any) -> Any:
+    """An axis as Python's integers, which read the same in the source."""
+    if isinstance(axis, tuple):
+        return tuple(map(int, axis))
+    return None if axis is None else int(axis)
+
+
 @_into("sum", "max", "min", "prod")
 def _reduction(w: _Writer, n: int, step: Instruction, out: str) -> None:
     name, (x,) = step.op.name, step.args
-    axis, keepdims = step.attrs["axis"], step.attrs["keepdims"]
+    axis, keepdims = _axis(step.attrs["axis"]), bool(step.attrs["keepdims"])
     shape, dtype = x.type.shape, x.type.dtype
     one = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
     if name == "sum" and len(shape) == 2 and isinstance(one, int) and dtype in _FLOATS and (
@@ -726,7 +735,7 @@ def _reduction(w: _Writer, n: int, step: Instruction, out: str) -> None:
 @_into("cumsum")
 def _cumsum(w: _Writer, n: int, step: Instruction, out: str) -> None:
     f = w.known("add_accumulate", np.add.accumulate)
-    w.lines.append(f"{f}({w.ref(step.args[0])}, {step.attrs['axis']!r}, None, {out})")
+    w.lines.append(f"{f}({w.ref(step.args[0])}, {_axis(step.attrs['axis'])!r}, None, {out})")
 
 
 @_into("astype", "astype_discrete")
@@ -766,7 +775,7 @@ def _where(w: _Writer, n: int, step: Instruction, out: str) -> None:
 def _concatenate(w: _Writer, n: int, step: Instruction, out: str) -> None:
     f = w.known("concatenate", np.concatenate)
     parts = "".join(f"{w.ref(x)}, " for x in step.args)
-    w.lines.append(f"{f}(({parts}), {step.attrs['axis']!r}, {out})")
+    w.lines.append(f"{f}(({parts}), {_axis(step.attrs['axis'])!r}, {out})")
 
 
 @_into("pack")

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from differences import close, gradients
 
 import autograd_core as ag
 from autograd_core import special
 from autograd_core.op import FUNCTIONS, POSITIVE, REAL, UFUNC_METHODS, UFUNCS, UNIT
+from tests.ops.differences import close, gradients
 
 
 @dataclass

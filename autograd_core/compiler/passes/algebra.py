@@ -238,11 +238,15 @@ def _softmax_of_log_softmax(x: Any) -> Any:
                     return e / s
 
 
+def _both_values(a: Any, b: Any) -> bool:
+    return isinstance(a, Value) and isinstance(b, Value)
+
+
 @rule("multiply", exact=False, identity="(e / s) * c = e * (c / s), where s = Σ e")
 def _scaled_softmax(x: Any, c: Any) -> Any:
     """The factor meets the sums, which are fewer."""
     for e, s in filter(None, (_made(x, "divide"),)):
-        if _number(c) and isinstance(s, Value) and s.size < e.size and _shares(e, s):
+        if _number(c) and _both_values(e, s) and s.size < e.size and _shares(e, s):
             return e * (c / s)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...node import Array
 from ...op import OPS, Op
-from ..program import Instruction, Program, Var, interpret, is_elementwise, uses
+from ..program import Atom, Instruction, Program, Var, interpret, is_elementwise, uses
 
 #: Arrays of fewer bytes than this gain nothing from blocks.
 THRESHOLD = 1 << 18
@@ -60,7 +60,9 @@ def fuse(program: Program, threshold: int = THRESHOLD) -> Program:
 
 
 def _fits(instruction: Instruction, threshold: int) -> bool:
-    if instruction.op is not _WHERE and not is_elementwise(instruction.op):
+    if not (is_elementwise(instruction.op) or (
+        instruction.op is _WHERE and masks(instruction.args[0])
+    )):
         return False
     whole = instruction.out.type
     operands = [x.type for x in instruction.args if isinstance(x, Var)]
@@ -68,6 +70,14 @@ def _fits(instruction: Instruction, threshold: int) -> bool:
         bool(whole.shape)
         and max(whole.nbytes, *(t.nbytes for t in operands)) >= threshold
         and all(_blockable(t.shape, whole.shape) for t in operands)
+    )
+
+
+def masks(condition: Atom) -> bool:
+    """Whether a condition is boolean: `np.copyto` takes no other."""
+    return (
+        condition.type.dtype.kind == "b" if isinstance(condition, Var)
+        else isinstance(condition, bool)
     )
 
 
