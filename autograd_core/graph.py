@@ -13,9 +13,9 @@ import numpy as np
 
 from .backprop import pull, reach
 from .compiler.replay import Replay, plan
-from .errors import GradientError, ShapeError, caller, explain
+from .errors import CompileError, GradientError, ShapeError, caller, explain
 from .node import Array, Node, release, tick, topological
-from .tensor import Tensor, as_data
+from .tensor import Tensor, as_data, capturing
 
 __all__ = ["Graph"]
 
@@ -65,6 +65,7 @@ class Graph:
         A graph of many scalars is replayed as a few array operations from the third call on, and
         so is ``bprop`` after it; results differ by rounding at most.
         """
+        _refuse_recording("fprop")
         values: dict[Node, Array] = {}
         leaves = set(self.inputs) if feed else set()
         for leaf, value in (feed or {}).items():
@@ -123,6 +124,7 @@ class Graph:
         them and reaches all nodes, not only leaves; nodes that the output does not depend on
         differentiably get None.
         """
+        _refuse_recording("bprop")
         given: Sequence[Any] = (
             [grad] * len(self.outputs) if grad is None
             else [grad] if self._single else list(grad)
@@ -172,6 +174,15 @@ class Graph:
     def __repr__(self) -> str:
         leaves = len(self.inputs)
         return f"Graph({len(self.nodes) - leaves} operations on {leaves} leaves)"
+
+
+def _refuse_recording(name: str) -> None:
+    if capturing() is not None:
+        raise CompileError(
+            f"{name}: a Graph inside a compiled function computes values that the recording cannot "
+            f"see (at {caller()}); call the function that built it, and backward(), or use the "
+            "Graph outside: it replays as a plan by itself"
+        )
 
 
 def _fed(leaf: Tensor, value: Any) -> Array:

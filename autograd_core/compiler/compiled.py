@@ -42,6 +42,8 @@ LIMIT = 64
 _HOLE = object()
 _ndarray = np.ndarray
 _NO_ATTRS: dict[str, Any] = {}
+#: Ops that may return a view of their first operand.
+_VIEWS = {"reshape", "transpose", "broadcast_to", "getitem", "unpack"}
 
 
 class _Resident(Cell):
@@ -518,10 +520,10 @@ class Compiled:
 
         plan.before = program
         plan.after = optimise(program)
-        # A gradient that is an input would be another one as soon as the caller, or an update,
-        # writes into that: it is an output, which is a copy.
+        # A gradient that is an input, or a view of one, would be another as soon as the caller or an
+        # update writes into that: it is an output, which is a copy.
         after, inputs = plan.after, {*plan.after.inputs, *plan.after.constants}
-        moved = [not isinstance(x, Var) or x in inputs for x in after.kept]
+        moved = [not isinstance(x, Var) or x in inputs for x in _viewed(after)]
         plan.after = after.replace(
             outputs=(*after.outputs, *(x for x, m in zip(after.kept, moved, strict=True) if m)),
             kept=tuple(x for x, m in zip(after.kept, moved, strict=True) if not m),
@@ -644,6 +646,17 @@ class _Memo:
         self.g: Any = None
         self.y: Any = None
         self.cotangents: list[Any] = []
+
+
+def _viewed(program: Program) -> list[Any]:
+    """What the kept values of a program are, or are views of."""
+    source = {i.out: i.args[0] for i in program.instructions if i.op.name in _VIEWS}
+    found = []
+    for x in program.kept:
+        while isinstance(x, Var) and x in source:
+            x = source[x]
+        found.append(x)
+    return found
 
 
 def _own(x: Node) -> Any:

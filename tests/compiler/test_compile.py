@@ -693,3 +693,30 @@ def test_a_planted_fault_is_caught(monkeypatch):
     monkeypatch.setattr(module, "prepare", forgetful)
     with pytest.raises(AssertionError):
         test_twenty_training_steps_equal_eager(np.float64)
+
+
+@pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x.reshape((3, 2)).T.reshape((3, 2)),
+                                  lambda x: x[::-1].T])
+def test_a_gradient_that_is_a_view_of_an_argument_stays(view):
+    p = ag.tensor(np.ones((3, 2)), requires_grad=True)
+
+    @ag.compile
+    def f(x):
+        p.zero_grad()
+        (view(x) * p).sum().backward()
+
+    for start in (0.0, 10.0):
+        x = np.arange(start, start + 6.0).reshape(2, 3)
+        expected = view(x).copy()
+        f(x)
+        x[...] = -1.0
+        np.testing.assert_array_equal(p.grad, expected)
+
+
+@pytest.mark.parametrize("name", ["fprop", "bprop"])
+def test_a_graph_is_not_replayed_during_a_recording(name):
+    x = ag.tensor(2.0, requires_grad=True)
+    graph = ag.Graph(x * x)
+    with pytest.raises(ag.CompileError, match=f"{name}: a Graph inside a compiled function"):
+        ag.compile(lambda: getattr(graph, name)())()
+    assert graph.fprop() == 4.0
