@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from .backprop import pull, reach
-from .compiler.replay import Replay, plan
+from .compiler.replay import Replay, plan, release
 from .errors import CompileError, GradientError, ShapeError, caller, explain
-from .node import Array, Node, release, tick, topological
+from .node import Array, Node, tick, topological
 from .tensor import Tensor, as_data, capturing
 
 __all__ = ["Graph"]

@@ -68,17 +68,6 @@ class Node:
     #: a replay computes together with many others: the shelf it lies on, and its number there.
     _lent: Any
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """What is unset: a value, a birth or a gradient that still lies on a shelf."""
-            if name in _SHELVED and type(self._lent) is tuple:
-                shelf, number = self._lent
-                return shelf.hand(self, number, name)
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
-            )
-
     def _set_grad(self, value: Array | None) -> None:
         self._grad = value
         if type(self._lent) is tuple:  # the next replay has to take it away
@@ -129,8 +118,6 @@ def require(condition: Any, error: Exception) -> None:
     elif not np.all(condition):
         raise error
 
-
-_SHELVED = frozenset(("_data", "_born", "_grad"))
 
 
 class Shelf:
@@ -186,15 +173,6 @@ class Shelf:
             return None
         # A copy, since scalars that are elements of this array may still ask for theirs.
         return np.copy(g)[()] if place[1] is None else g.reshape(-1)[place[1]]
-
-
-def release(node: Node) -> None:
-    """Take a node off the shelf it may lie on, for another replay; its gradient stays with it."""
-    if type(node._lent) is tuple:
-        shelf, _ = node._lent
-        node._grad = getattr(node, "_grad", None)
-        node._lent = None
-        shelf.lost = True
 
 
 def value_of(x: Any) -> Array:

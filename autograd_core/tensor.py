@@ -711,7 +711,8 @@ class Tensor(Node):
         """
         if self._requires and not force:
             self._refuse_conversion("t.numpy()", "t.detach().numpy()")
-        self.read("t.numpy()")
+        if _modes:
+            self.read("t.numpy()")
         value = self._data
         if type(value) is np.ndarray:
             if not value.ndim:

@@ -520,8 +520,8 @@ class Compiled:
 
         plan.before = program
         plan.after = optimise(program)
-        # A gradient that is an input, or a view of one, would be another as soon as the caller or an
-        # update writes into that: it is an output, which is a copy.
+        # A gradient that is an input, or a view of one, would be another as soon as the caller or
+        # an update writes into that: it is an output, which is a copy.
         after, inputs = plan.after, {*plan.after.inputs, *plan.after.constants}
         moved = [not isinstance(x, Var) or x in inputs for x in _viewed(after)]
         plan.after = after.replace(

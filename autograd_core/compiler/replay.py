@@ -16,9 +16,9 @@ import numpy as np
 
 from ..backprop import pull, reach
 from ..errors import GradientError
-from ..node import Array, Node, Shelf, release, tick, topological
+from ..node import Array, Node, Shelf, tick, topological
 from ..op import OPS
-from ..tensor import capturing, leaf, recording
+from ..tensor import Tensor, capturing, leaf, recording
 from .passes.batch import Arrangement, Place, arrange
 from .program import Instruction, Program, Type, Var, interpret
 
@@ -26,6 +26,35 @@ from .program import Instruction, Program, Type, Var, interpret
 MANY, FEWER = 64, 4
 
 _ADD, _GETITEM = OPS["add"], OPS["getitem"]
+
+
+class Shelved(Tensor):
+    """A Tensor while its value, birth and gradient lie on a shelf until somebody reads them.
+
+    A class of its own, since one that defines ``__getattr__`` is slower in all its attributes.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SHELVED and type(self._lent) is tuple:
+            shelf, number = self._lent
+            return shelf.hand(self, number, name)
+        raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
+
+
+Shelved.__name__ = Shelved.__qualname__ = "Tensor"  # as which it is printed
+_SHELVED = frozenset(("_data", "_born", "_grad"))
+
+
+def release(node: Node) -> None:
+    """Take a node off the shelf it may lie on, for another replay; its gradient stays with it."""
+    if type(node._lent) is tuple:
+        shelf, _ = node._lent
+        node._grad = getattr(node, "_grad", None)
+        node._lent = None
+        node.__class__ = Tensor
+        shelf.lost = True
 
 
 class Replay:
@@ -122,6 +151,7 @@ class Replay:
             if type(node._lent) is not tuple or node._lent[0] is not shelf:
                 release(node)
                 node._lent = (shelf, number)
+                node.__class__ = Shelved
             _forget_value(node)
         self.all_written = True
         shelf.lost = False
