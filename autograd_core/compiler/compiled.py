@@ -105,7 +105,6 @@ class _Plan:
         self.types: dict[Node, Type] = {}
         self.bound = False
         self.reads_gradients = False
-        self.updated: list[Node] = []
         self.stale: Node | None = None
         self.kept: list[tuple[Node, _Pending]] = []
         #: Gradients that are outputs, by their number.
@@ -530,7 +529,6 @@ class Compiled:
         )
         plan.executable = prepare(plan.after, len(capture.arguments))
         self._note_inputs(plan, capture, sources)
-        plan.updated = [t for t, _ in updates]
         for (t, _), m in zip(kept, moved, strict=True):
             if m:
                 plan.copied.append((t, len(outputs) + len(plan.copied)))
