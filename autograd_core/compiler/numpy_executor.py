@@ -463,6 +463,8 @@ class _Writer:
             text = f"{self.known('dot', np.dot)}({self.ref(args[0])}, {self.ref(args[1])})"
         else:
             text = self.foreign(n, step)
+            if not step.out.type.weak and name != "callback":
+                text = f"{text}[()]"  # some functions return an array of shape ()
         computed = op.name in _INFIX or op.name == "callback"  # by Python: a Python number already
         if step.out.type.weak and step.out.type.dtype.kind == "f" and not computed:
             return f"float({text})"
@@ -479,7 +481,7 @@ class _Writer:
         if step.op.name == "getitem":
             text = self.index_text(step.args[1:], step.attrs["index"], n)
             result = f"{self.ref(step.args[0])}[{text}]"
-            return result if step.out.type.shape else f"{result}[()]"
+            return result
         if step.op.name == "callback":
             f = step.attrs["call"]  # what the forward function calls
         return f"{self.known(f'f{n}', f)}({', '.join(map(self.ref, step.args))})"
@@ -619,6 +621,8 @@ class _Writer:
             if isinstance(y, Var) and y.type.shape and self.kind[y] != RETURNED:
                 self.lines.append(f"r{n} = {text}.copy()")
                 text = f"r{n}"
+            elif isinstance(y, Var) and not y.type.shape and not y.type.weak:
+                text = f"{text}[()]"  # what was given, or is known, may be an array of shape ()
             returned.append(text)
         moves = []
         for n, (x, value) in enumerate(self.copied):

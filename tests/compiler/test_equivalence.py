@@ -36,15 +36,14 @@ def flat(nested):
 def same(actual, expected, tolerance=1e-9):
     """Both are alike: structure, types, dtypes, shapes; values up to rounding.
 
-    A scalar may be an array of shape () eagerly, where NumPy returns one.
+    A scalar is a NumPy scalar, also where NumPy itself returns an array of shape () eagerly.
     """
     ours, theirs = flat(actual), flat(expected)
     assert len(ours) == len(theirs)
     for x, y in zip(ours, theirs, strict=True):
-        if isinstance(y, (np.ndarray, np.generic)) and not y.shape:
+        assert not (isinstance(x, np.ndarray) and x.shape == ()), "an array of shape ()"
+        if isinstance(y, np.ndarray) and not y.shape:
             y = y[()]
-            assert not isinstance(x, np.ndarray) or x.shape == ()
-            x = x[()]
         if type(y) is int:  # NumPy 2.0 counts in Python's integers
             x = x.item()
         assert type(x) is type(y), (type(x), type(y))
