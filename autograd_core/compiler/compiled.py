@@ -466,7 +466,9 @@ class Compiled:
     ) -> tuple[_Plan, list[Any], list[tuple[Node, Any]], list[tuple[Node, Any]]]:
         """The plan of a recording; its output values, new values of leaves, and gradients."""
         plan = _Plan()
-        leaves, plan.structure = flatten(out)
+        leaves, rebuild = flatten(out)
+        # Of the result itself: it would keep the whole recording alive as long as the plan.
+        _, plan.structure = flatten(rebuild([_HOLE] * len(leaves)))
         plan.guards = capture.guards
         plan.answered = capture.answered
         plan.kinds = [(kind_of(x._data), x._requires) for x in nodes]

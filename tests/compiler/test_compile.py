@@ -1,6 +1,7 @@
 """ag.compile: the same results as eager, in every way a function may be called and used."""
 
 import copy
+import gc
 import threading
 
 import numpy as np
@@ -720,3 +721,20 @@ def test_a_graph_is_not_replayed_during_a_recording(name):
     with pytest.raises(ag.CompileError, match=f"{name}: a Graph inside a compiled function"):
         ag.compile(lambda: getattr(graph, name)())()
     assert graph.fprop() == 4.0
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: np.tanh(x).sum(),
+    lambda x: {"all": [np.tanh(x), x * 2.0], "none": None},
+    ag.grad(lambda x: (np.tanh(x) * x).sum()),
+], ids=["single", "nested", "gradient"])
+def test_a_plan_does_not_keep_its_recording(f):
+    def recorded():
+        gc.collect()
+        return {id(o) for o in gc.get_objects() if isinstance(o, ag.Tensor) and o.op is not None}
+
+    before = recorded()
+    compiled = ag.compile(f)
+    for _ in range(2):
+        compiled(np.ones(3))
+        assert recorded() <= before
