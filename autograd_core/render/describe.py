@@ -2,7 +2,7 @@
 
 Every picture is made in two steps: `describe` reads the graph once and returns a `Drawing`, and a
 face (`dot.py`, and others beside it) turns the `Drawing` into its own notation. A face never looks
-at a Tensor, so what is drawn is decided, and tested, here.
+at a Tensor, so what is drawn is decided, and tested, here (for programs, in `programs.py`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ MAX_NODES = 1_000
 """Above this a picture cannot be read and takes long to lay out: 1 s at 1,000, 10 s at 2,000."""
 
 _MAX_NODES_WITH_VALUES = 150
-_MAX_NODES_WITH_SHAPES = 500
+MAX_NODES_WITH_SHAPES = 500
 _MAX_TEXT = 60
-_MAX_ELEMENTS = 6
+MAX_ELEMENTS = 6
+"""More than these are summarised, not written out."""
+
 _NO_GRADIENT = "\N{EM DASH}"
-_OPEN_ARGUMENT = "\N{MIDDLE DOT}"
+OPEN_ARGUMENT = "\N{MIDDLE DOT}"
 
 # Swapping the operands of these changes nothing, so their edges need no position.
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})
 
-Kind = Literal["operation", "variable", "input", "constant"]
+Kind = Literal["operation", "variable", "input", "constant", "update"]
 
 
 class OpLike(Protocol):
@@ -85,16 +87,19 @@ class Node:
     name: str
     """Identifies the node within its drawing: `n0`, `n1`, ... in topological order."""
     kind: Kind
-    """An operation, a leaf that receives a gradient, a leaf that does not, or a raw array."""
+    """An operation, a leaf that receives a gradient, a leaf that does not, or a raw array. Of a
+    program: an operation, an input that is updated, one that is not, a constant, or an update."""
     title: str
     detail: str = ""
     """What follows the title: the arguments fixed by the graph, or the operation of a labelled
     node."""
     type: str | None = None
-    """dtype and shape."""
+    """dtype and shape; in a program, also the name that the value has in the listing."""
     value: Quantity | None = None
     grad: Quantity | None = None
     is_output: bool = False
+    group: str | None = None
+    """The name of the group that the node is drawn in."""
 
     @property
     def alarming(self) -> bool:
@@ -110,6 +115,16 @@ class Edge:
     head: str
     position: int | None = None
     """Which argument of the head, counted from 0 as `argnums` is; None where it is obvious."""
+    back: bool = False
+    """From an update to the input that it replaces, for the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A frame around nodes that follow each other in the drawing."""
+
+    name: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,9 @@ class Drawing:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     title: str | None = None
+    groups: tuple[Group, ...] = ()
+    rankdir: str = "LR"
+    """The direction that suits it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +165,11 @@ def describe(
     Raises RenderError if the graph is empty or has more than `MAX_NODES` nodes.
     """
     tensors = graph.nodes
-    _check_size(tensors)
+    check_size(tensors, _ADVICE)
     details = _Details(
         values=len(tensors) <= _MAX_NODES_WITH_VALUES if values is None else values,
         grads=_grads_by_default(tensors) if grads is None else grads,
-        shapes=len(tensors) <= _MAX_NODES_WITH_SHAPES if shapes is None else shapes,
+        shapes=len(tensors) <= MAX_NODES_WITH_SHAPES if shapes is None else shapes,
     )
     outputs = {id(output) for output in graph.outputs}
     names: dict[int, str] = {}
@@ -168,8 +186,8 @@ def describe(
                 arguments.append((position, constant.name))
         name = names[id(tensor)] = f"n{len(nodes)}"
         nodes.append(_node(name, tensor, details, is_output=id(tensor) in outputs))
-        edges.extend(_edges(arguments, name, tensor.op))
-    _check_size(nodes)
+        edges.extend(edges_into(arguments, name, tensor.op))
+    check_size(nodes, _ADVICE)
     return Drawing(tuple(nodes), tuple(edges), clean(title) if title else None)
 
 
@@ -202,15 +220,20 @@ def quantity(array: Any) -> Quantity:
     return Quantity(tuple(_lines(array)), alarming)
 
 
-def _check_size(nodes: Sequence[object]) -> None:
+_ADVICE = (
+    "Draw a part of the graph, starting from an inner Tensor instead of the output, or a smaller "
+    "instance of it (fewer layers, steps or units); str(ag.Graph(outputs)) lists all of it as text"
+)
+
+
+def check_size(nodes: Sequence[object], advice: str) -> None:
+    """Raise RenderError, with what to do instead, if there are no nodes or too many."""
     if not nodes:
         raise RenderError("nothing to draw: the graph has no nodes")
     if len(nodes) > MAX_NODES:
         raise RenderError(
             f"a picture of {len(nodes):,} nodes cannot be read, and takes long to lay out; "
-            f"the limit is {MAX_NODES:,}. Draw a part of the graph, starting from an inner Tensor "
-            "instead of the output, or a smaller instance of it (fewer layers, steps or units); "
-            "str(ag.Graph(outputs)) lists all of it as text"
+            f"the limit is {MAX_NODES:,}. {advice}"
         )
 
 
@@ -239,7 +262,10 @@ def _constant(name: str, array: Any, details: _Details) -> Node:
 def _node(name: str, tensor: TensorLike, details: _Details, *, is_output: bool) -> Node:
     kind = _kind(tensor)
     label = "" if tensor.label is None else clean(str(tensor.label))
-    call = "" if tensor.op is None else clean(_call(tensor.op, tensor))
+    call = "" if tensor.op is None else written(
+        tensor.op, [scalar(x) if _is_constant_scalar(x) else OPEN_ARGUMENT for x in tensor.inputs],
+        tensor.attrs,
+    )
     return Node(
         name=name,
         kind=kind,
@@ -264,23 +290,25 @@ def _gradient(grad: Any) -> Quantity:
     return quantity(grad.numpy(force=True) if _is_tensor(grad) else grad)
 
 
-def _edges(arguments: Sequence[tuple[int, str]], head: str, op: OpLike | None) -> Iterator[Edge]:
+def edges_into(
+    arguments: Sequence[tuple[int, str]], head: str, op: OpLike | None
+) -> Iterator[Edge]:
+    """An edge for each of (position, name) of a node's arguments."""
     obvious = len(arguments) < 2 or (op is not None and op.name in _COMMUTATIVE)
     for position, tail in arguments:
         yield Edge(tail, head, None if obvious else position)
 
 
-def _call(op: OpLike, tensor: TensorLike) -> str:
+def written(op: OpLike, operands: Sequence[str], attributes: Mapping[str, Any]) -> str:
     """`exp`, `power(·, 2)`, `sum(·, axis=0)`: arguments appear once one of them is fixed."""
-    operands = [_scalar(x) if _is_constant_scalar(x) else _OPEN_ARGUMENT for x in tensor.inputs]
     attrs = [
         f"{key}={_attribute(value)}"
-        for key, value in tensor.attrs.items()
+        for key, value in attributes.items()
         if not _left_alone(key, value)
     ]
-    if not attrs and all(operand is _OPEN_ARGUMENT for operand in operands):
-        return op.name
-    return f"{op.name}({', '.join(operands + attrs)})"
+    if not attrs and all(operand is OPEN_ARGUMENT for operand in operands):
+        return clean(op.name)
+    return clean(f"{op.name}({', '.join([*operands, *attrs])})")
 
 
 def _is_constant_scalar(operand: object) -> bool:
@@ -318,10 +346,10 @@ def _lines(array: np.ndarray[Any, Any]) -> Iterator[str]:
     if array.size == 0:
         yield "empty"
     elif array.ndim == 0:
-        yield _scalar(array[()])
-    elif array.size <= _MAX_ELEMENTS and array.ndim <= 2:
+        yield scalar(array[()])
+    elif array.size <= MAX_ELEMENTS and array.ndim <= 2:
         for row in np.atleast_2d(array):
-            yield f"[{', '.join(map(_scalar, row))}]"
+            yield f"[{', '.join(map(scalar, row))}]"
     else:
         yield from _summary(array)
 
@@ -337,17 +365,17 @@ def _summary(array: np.ndarray[Any, Any]) -> Iterator[str]:
     magnitude, of = (np.abs(array), "|·| ") if array.dtype.kind == "c" else (array, "")
     finite = magnitude[np.isfinite(magnitude)]
     if finite.size:
-        yield f"{of}min {_scalar(finite.min())}, max {_scalar(finite.max())}"
+        yield f"{of}min {scalar(finite.min())}, max {scalar(finite.max())}"
         # In float64, since a float16 sum overflows at 65504; a float64 one may still, harmlessly.
         with np.errstate(over="ignore"):
-            yield f"{of}mean {_scalar(finite.mean(dtype=np.float64))}"
+            yield f"{of}mean {scalar(finite.mean(dtype=np.float64))}"
     if finite.size < array.size:
         nan = int(np.count_nonzero(np.isnan(array)))
         infinite = array.size - finite.size - nan
         yield ", ".join(f"{n} {what}" for n, what in ((nan, "nan"), (infinite, "inf")) if n)
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
     """Five significant digits, and whole numbers whole."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, int) and abs(value) < 10**9:

@@ -1,7 +1,8 @@
 """A `Drawing` as a `graphviz.Digraph`.
 
 What a node is can be told without its colour: operations are rounded, leaves that receive a
-gradient have a thick border, other leaves a dashed one, constants none, outputs a double one.
+gradient have a thick border, other leaves a dashed one, constants none, outputs a double one. In
+a program, inputs that are updated have the thick border, and a dashed edge comes back to them.
 
 Text enters DOT only through `_text`, as part of an HTML-like label. Plain labels will not do:
 they read `\\N`, `\\l` and a leading `<` as instructions, and record shapes braces and pipes too.
@@ -10,7 +11,8 @@ they read `\\N`, `\\l` and a leading `<` as instructions, and record shapes brac
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ..errors import RenderError
@@ -31,8 +33,11 @@ _STYLES: Mapping[str, Mapping[str, str]] = {
     "variable": {"style": "filled", "fillcolor": "#fff4dc", "color": "#a86f12", "penwidth": "2"},
     "input": {"style": "filled,dashed", "fillcolor": "#eef2f6", "color": "#5f6c7b"},
     "constant": {"style": "", "shape": "plain"},
+    "update": {"style": "rounded,filled", "fillcolor": "#fff4dc", "color": "#a86f12"},
 }
 _OUTPUT = {"peripheries": "2", "fillcolor": "#e8f1fb", "color": "#1d5fa8"}
+_GROUP = {"style": "rounded,filled", "fillcolor": "#f4f6f8", "color": "#9aa5b1", "margin": "6"}
+_BACK = {"style": "dashed", "color": "#a86f12", "constraint": "false"}
 _GAP = "\N{NO-BREAK SPACE}" * 2
 _ALARMING = {"fillcolor": "#fdecea", "color": _ALARM, "penwidth": "2.5"}
 
@@ -76,12 +81,23 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
     )
     if drawing.title:
         dot.attr(label=f"<<B>{_text(drawing.title)}</B>>", labelloc="t", fontsize="14")
-    for node in drawing.nodes:
-        dot.node(node.name, label=_label(node), **_style(node))
+    titles = {group.name: group.title for group in drawing.groups}
+    for name, members in groupby(drawing.nodes, key=lambda node: node.group):
+        if name is None:
+            _draw(dot, members)
+        else:
+            with dot.subgraph(name=f"cluster_{name}") as frame:
+                frame.attr(label=f"<{_small(titles[name])}>", **_GROUP)
+                _draw(frame, members)
     kinds = {node.name: node.kind for node in drawing.nodes}
     for edge in drawing.edges:
         dot.edge(edge.tail, edge.head, **_edge_attributes(edge, kinds[edge.tail]))
     return dot
+
+
+def _draw(dot: graphviz.Digraph, nodes: Iterable[Node]) -> None:
+    for node in nodes:
+        dot.node(node.name, label=_label(node), **_style(node))
 
 
 def _text(text: str) -> str:
@@ -99,7 +115,9 @@ def _style(node: Node) -> dict[str, str]:
     return style
 
 
-def _edge_attributes(edge: Edge, tail: Kind) -> dict[str, str]:
+def _edge_attributes(edge: Edge, tail: Kind) -> Mapping[str, str]:
+    if edge.back:
+        return _BACK
     # Heavy edges are kept short and straight: the computation runs in a line, leaves join it.
     attributes = {"weight": "4"} if tail == "operation" else {}
     if edge.position is not None:

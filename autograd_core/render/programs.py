@@ -1,0 +1,177 @@
+"""What a drawing of a program shows: a `Drawing`, as of any other graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..compiler.program import Atom, Instruction, Program, Var, naming
+from .describe import (
+    MAX_ELEMENTS,
+    MAX_NODES_WITH_SHAPES,
+    OPEN_ARGUMENT,
+    Drawing,
+    Edge,
+    Group,
+    Node,
+    check_size,
+    clean,
+    edges_into,
+    quantity,
+    scalar,
+    written,
+)
+
+_ADVICE = (
+    "Draw a smaller instance of the function (fewer layers, steps or units); `.explain()` of a "
+    "compiled function, or str(program), lists all of it as text"
+)
+
+
+def describe_program(
+    program: Program, *, shapes: bool | None = None, title: str | None = None
+) -> Drawing:
+    """Read a program into a `Drawing`, in time linear in its instructions and operands.
+
+    Each node has the name of its value in `str(program)` and its type, as switched by `shapes`;
+    left at None, up to 500 instructions. Inputs come first: those that are updated are variables,
+    to which an edge leads back from the node of the update. Scalar constants are written into the
+    instruction that uses them. Instructions that are run as one are drawn in a group.
+
+    Raises RenderError if the program is empty or makes more than `MAX_NODES` nodes.
+    """
+    check_size((*program.inputs, *program.constants, *_instructions(program)), _ADVICE)
+    drawing = _Drawing(program, shapes)
+    updated = dict(program.updates)
+    for x in program.inputs:
+        drawing.add(x, kind="variable" if x in updated else "input", title=drawing.title(x))
+    results = {x for x in program.results() if isinstance(x, Var)}
+    for x, value in program.constants.items():
+        if x.type.shape or x in results:
+            drawing.add(x, kind="constant", title="constant",
+                        value=quantity(value) if x.type.size <= MAX_ELEMENTS else None)
+        else:
+            drawing.write(x, value)
+    for instruction in program.instructions:
+        drawing.instruct(instruction)
+    for x, value in program.updates:
+        drawing.update(x, value)
+    for value in program.outputs:
+        if not isinstance(value, Var):
+            drawing.append(kind="constant", title=scalar(value), is_output=True)
+    check_size(drawing.nodes, _ADVICE)
+    return Drawing(tuple(drawing.nodes), tuple(drawing.edges), clean(title) if title else None,
+                   tuple(drawing.groups), "TB")
+
+
+class _Drawing:
+    """The drawing as far as it is made."""
+
+    def __init__(self, program: Program, shapes: bool | None) -> None:
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.groups: list[Group] = []
+        self._program = program
+        size = sum(1 for _ in _instructions(program))
+        self._shapes = size <= MAX_NODES_WITH_SHAPES if shapes is None else shapes
+        self._listed = naming(program)
+        self._outputs = {x for x in program.outputs if isinstance(x, Var)}
+        self._kept = {x for x in program.kept if isinstance(x, Var)}
+        #: The node that stands for a value.
+        self._node_of: dict[Var, str] = {}
+        #: Values that are written into the instructions that use them.
+        self._scalars: dict[Var, Any] = {}
+
+    def append(self, **about: object) -> str:
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(Node(name, **about))  # type: ignore[arg-type]
+        return name
+
+    def add(self, *values: Var, **about: object) -> str:
+        """A node for what is made together, nearly always one value."""
+        name = self.append(
+            **about,
+            type=", ".join(map(self._type, values)) if self._shapes else None,
+            is_output=not self._outputs.isdisjoint(values),
+        )
+        self._node_of.update(dict.fromkeys(values, name))
+        return name
+
+    def title(self, x: Var) -> str:
+        """The label of an input, the labels of those packed into it, or what else it is."""
+        labels = self._program.names
+        if x not in self._program.packed:
+            return clean(labels.get(x, "")) or "input"
+        parts = self._program.packed[x]
+        if not any(part in labels for part in parts):
+            return f"{len(parts)} inputs, end to end"
+        return clean(" ++ ".join(labels.get(part, str(part.type)) for part in parts))
+
+    def write(self, x: Var, value: Any) -> None:
+        """Have a constant written into the instructions that use it."""
+        self._scalars[x] = value
+
+    def instruct(self, instruction: Instruction) -> None:
+        body = instruction.attrs.get("body")
+        if not isinstance(body, Program):
+            self._instruction(instruction, None)
+            return
+        group = Group(str(len(self.groups)), f"{clean(instruction.op.name)}: block by block")
+        self.groups.append(group)
+        for x, operand in zip(body.inputs, instruction.args, strict=True):
+            if operand in self._node_of:
+                self._node_of[x] = self._node_of[operand]
+            else:
+                self.write(x, self._value(operand))
+        for inner in body.instructions:
+            self._instruction(inner, group.name)
+        for x, out in zip(instruction.outs, body.outputs, strict=True):
+            self._node_of[x] = self._node_of[out]
+
+    def update(self, x: Var, value: Atom) -> None:
+        operand = "" if isinstance(value, Var) else f" {scalar(value)}"
+        labels = self._program.names
+        labelled = any(part in labels for part in self._program.packed.get(x, (x,)))
+        target = self.title(x) if labelled else self._listed[x]
+        name = self.append(kind="update", title=f"{target} <-{operand}")
+        if isinstance(value, Var):
+            self.edges.extend(self._edges((value,), name))
+        self.edges.append(Edge(name, self._node_of[x], back=True))
+
+    def _instruction(self, instruction: Instruction, group: str | None) -> None:
+        label = clean(self._program.names.get(instruction.outs[0], ""))
+        call = written(
+            instruction.op,
+            [OPEN_ARGUMENT if x in self._node_of else self._written(x) for x in instruction.args],
+            instruction.attrs,
+        )
+        name = self.add(
+            *instruction.outs, kind="operation", title=label or call,
+            detail=f"= {call}" if label else "", group=group,
+        )
+        self.edges.extend(self._edges(instruction.args, name, instruction))
+
+    def _edges(
+        self, operands: tuple[Atom, ...], head: str, instruction: Instruction | None = None
+    ) -> Iterator[Edge]:
+        drawn = [(i, self._node_of[x]) for i, x in enumerate(operands) if x in self._node_of]
+        return edges_into(drawn, head, instruction.op if instruction else None)
+
+    def _written(self, x: Atom) -> str:
+        return scalar(self._value(x))
+
+    def _value(self, x: Atom) -> Any:
+        """Of a Python number, or of a constant that is written out."""
+        return self._scalars[x] if isinstance(x, Var) else x
+
+    def _type(self, x: Var) -> str:
+        """`%7 : f32[32,128]`; a value inside a group has no name outside of it."""
+        name = f"{self._listed[x]} : " if x in self._listed else ""
+        return f"{name}{x.type}{', kept' if x in self._kept else ''}"
+
+
+def _instructions(program: Program) -> Iterator[Instruction]:
+    """All that are drawn, those inside of others too."""
+    for instruction in program.instructions:
+        body = instruction.attrs.get("body")
+        yield from body.instructions if isinstance(body, Program) else (instruction,)
