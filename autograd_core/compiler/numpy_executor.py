@@ -246,9 +246,8 @@ class _Writer:
                 if isinstance(a, Var):
                     for owner in self.holds[a]:
                         late[owner] = n
-        results = {x for x in (*self.program.outputs, *self.program.kept) if isinstance(x, Var)}
-        for x in results:
-            for owner in self.holds[x]:
+        for x in self.program.results():  # other inputs may be updated with what one holds now
+            for owner in self.holds[x] if isinstance(x, Var) else ():
                 late[owner] = len(self.steps)
         for x, value in self.program.updates:
             ok = (
@@ -259,17 +258,22 @@ class _Writer:
             if ok:
                 n = self.step_of[value]
                 step = self.steps[n]
-                if step.op is fused:
-                    ok = late.get(x, -1) <= n and not _reads_after(
-                        step.attrs["body"], x, value)
-                else:
-                    ok = late.get(x, -1) <= n and is_elementwise(step.op) and (
-                        _spread(step) is None)
+                ok = late.get(x, -1) <= n and (
+                    self._blocks_may_overwrite(step, x, value) if step.op is fused
+                    else is_elementwise(step.op) and _spread(step) is None)
             if ok:
                 self.in_place[value] = x
                 self.names[value] = self.names[x]
             else:
                 self.copied.append((x, value))
+
+    def _blocks_may_overwrite(self, step: Instruction, x: Var, value: Var) -> bool:
+        """Whether a loop over blocks reads the input ``x`` only where it then writes ``value``.
+
+        Through a view, a later block could read what an earlier one has overwritten.
+        """
+        views = any(isinstance(a, Var) and a is not x and x in self.holds[a] for a in step.args)
+        return not views and not _reads_after(step.attrs["body"], x, value)
 
     def layout(self) -> tuple[list[Var], list[tuple[int, Type]], int]:
         """The buffers' places in the arena."""

@@ -738,3 +738,45 @@ def test_a_plan_does_not_keep_its_recording(f):
     for _ in range(2):
         compiled(np.ones(3))
         assert recorded() <= before
+
+
+def _symmetrised(p, old):
+    p.assign((p + p.T) * 0.3 + p * 0.1)
+
+
+def _reversed(p, old):
+    p.assign(np.tanh(p) * 0.5 + p[::-1])
+
+
+def _kept(p, old):
+    old.assign(p)
+    p.assign(p * 2.0)
+
+
+def _kept_turned(p, old):
+    old.assign(p.T)
+    p.assign(p * 2.0)
+
+
+def _in_turns(p, old):
+    """Each takes the other's old value, one of them after a computation."""
+    before = p * 1.0
+    p.assign(old * 0.5)
+    old.assign(before)
+
+
+@pytest.mark.parametrize("n", [3, 30, 300])
+@pytest.mark.parametrize("f", [_symmetrised, _reversed, _kept, _kept_turned, _in_turns])
+def test_an_update_does_not_overwrite_what_is_still_read(f, n):
+    """300: large enough to go block by block."""
+    def leaves():
+        rng = np.random.default_rng(0)
+        return [ag.tensor(rng.normal(size=(n, n)), requires_grad=True) for _ in range(2)]
+
+    eager, others = leaves(), leaves()
+    compiled = ag.compile(lambda: f(*others))
+    for _ in range(3):
+        f(*eager)
+        compiled()
+        for x, y in zip(eager, others, strict=True):
+            np.testing.assert_allclose(y.numpy(force=True), x.numpy(force=True))
