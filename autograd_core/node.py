@@ -119,7 +119,6 @@ def require(condition: Any, error: Exception) -> None:
         raise error
 
 
-
 class Shelf:
     """Where the values and gradients of many nodes lie, as a few arrays, until one is asked for.
 

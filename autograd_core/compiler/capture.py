@@ -143,17 +143,16 @@ _NUMBER, _NOTHING = Type(np.dtype(float), (), True), Type(np.dtype(bool), ())
 class _Call:
     """The Python function of a callback, its other arguments, and the type of what it returns."""
 
-    __slots__ = ("__name__", "_args", "_function", "_single", "kind")
+    __slots__ = ("__name__", "_args", "_function", "kind")
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self._args = tuple(_HOLE if isinstance(x, Node) else x for x in args)
-        self._single = self._args == ()
         self.kind: Type | None = None
 
     def __call__(self, *arrays: Any) -> Any:
-        if self._single:  # nearly always: a number, computed from none
+        if not self._args:  # nearly always: a number, computed from none
             result = self._function()
             if type(result) is float and self.kind is _NUMBER:
                 return result
@@ -166,9 +165,9 @@ class _Call:
 
     def _checked(self, result: Any) -> Any:
         """``result`` as the value of the node; its type is what it was at first."""
-        if result is None and self.kind is _NOTHING:
-            return np.False_
         if result is None:
+            if self.kind is _NOTHING:
+                return np.False_
             value: Any = np.False_
         elif isinstance(result, (int, float)) and not isinstance(result, np.generic):
             value = float(result)

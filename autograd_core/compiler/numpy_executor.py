@@ -49,7 +49,6 @@ _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "less": "
           "greater": ">", "less_equal": "<=", "greater_equal": ">=", "equal": "==",
           "not_equal": "!="}
 _REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
-_BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
 _WHERE, _FLOATS = OPS["where"], (np.dtype(np.float32), np.dtype(np.float64))
 
 # What a value is in the source: passed at each call, bound, known, a buffer of the arena, an array
@@ -805,13 +804,13 @@ def _scatter(w: _Writer, n: int, step: Instruction, out: str) -> None:
     index = step.attrs["index"]
     text = w.index_text(arrays, index, n)
     w.lines.append(f"{out}.fill(0)")
-    if _names_once(w.program, arrays, step):
+    if _names_once(w.program, arrays):
         w.lines.append(f"{out}[{text}] = {w.ref(v)}")
     else:
         w.lines.append(f"{w.known('add_at', np.add.at)}({out}, ({text}), {w.ref(v)})")
 
 
-def _names_once(program: Program, arrays: Sequence[Var], step: Instruction) -> bool:
+def _names_once(program: Program, arrays: Sequence[Var]) -> bool:
     """Whether an index names no element twice: masks cannot, nor one with a constant part whose
     elements all differ."""
     if all(a.type.dtype == np.bool_ for a in arrays):

@@ -26,7 +26,7 @@ import numpy as np
 from ...node import Array
 from ...op import OPS, Op
 from ...ops.indexing import HERE
-from ..program import ELEMENTWISE, Atom, Instruction, Program, Type, Var
+from ..program import ELEMENTWISE, Atom, Instruction, Program, Type, Var, uses
 
 _ADD, _GETITEM, _RESHAPE = OPS["add"], OPS["getitem"], OPS["reshape"]
 _CONCATENATE, _CUMSUM = OPS["concatenate"], OPS["cumsum"]
@@ -262,14 +262,7 @@ class _Layout:
         self.slopes: dict[Var, Place] = {}
         self.made: set[Var] = set()  # scalars taken out of their array again
         self.known: dict[Hashable, Var] = {}  # gathered before
-        self.uses: dict[Var, int] = {}
-        for instruction in program.instructions:
-            for x in instruction.args:
-                if isinstance(x, Var):
-                    self.uses[x] = self.uses.get(x, 0) + 1
-        for x in program.results():
-            if isinstance(x, Var):
-                self.uses[x] = self.uses.get(x, 0) + 1
+        self.uses = uses(program)
 
     def emit(self, op: Op, args: tuple[Atom, ...], type: Type, **attrs: Any) -> Var:
         out = Var(type)

@@ -60,13 +60,13 @@ def _constant(value: Array) -> Any:
 
 def _expression(instruction: Instruction) -> Any:
     op, args, attrs = instruction.op, instruction.args, instruction.attrs
-    operands: Any = tuple([x if isinstance(x, Var) else _number(x) for x in args])
+    operands: Any = tuple([x if isinstance(x, Var) else number(x) for x in args])
     if op in COMMUTATIVE:
         operands = frozenset(operands) if operands[0] != operands[1] else operands
     return op, operands, key(attrs) if attrs else ()
 
 
-def _number(x: Any) -> Any:
+def number(x: Any) -> Any:
     """A number such that 1, 1.0 and True, and also 0.0 and -0.0, are different ones."""
     if isinstance(x, float):
         return "nan" if math.isnan(x) else x.hex()
@@ -82,7 +82,7 @@ def key(x: Any) -> Any:
     if isinstance(x, slice):  # hashable from Python 3.12 on
         return slice, key(x.start), key(x.stop), key(x.step)
     if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
-        return _number(x)
+        return number(x)
     if x is None or isinstance(x, (str, bytes, np.dtype)):
         return x
     if isinstance(x, np.generic):

@@ -12,6 +12,7 @@ from typing import Any
 from ...node import Array
 from ...op import OPS, Op
 from ..program import Atom, Instruction, Program, Var, interpret, is_elementwise, uses
+from .groups import Groups
 
 #: Arrays of fewer bytes than this gain nothing from blocks.
 THRESHOLD = 1 << 18
@@ -128,27 +129,16 @@ def _groups(program: Program, threshold: int) -> list[list[int]]:
         ):
             stage[n] = max(stage[n], min(stage[m] for m in readers))
 
-    parent = {n: n for n in shapes}
-
-    def root(n: int) -> int:
-        while parent[n] != n:
-            parent[n] = parent[parent[n]]
-            n = parent[n]
-        return n
-
+    together = Groups(shapes)
     touched: dict[tuple[int, tuple[int, ...], Var], int] = {}
     for n, shape in shapes.items():
         key = stage[n], shape
         for x in instructions[n].args:
             if isinstance(x, Var) and x.type.shape == shape:
                 if x in maker and shapes.get(maker[x]) == shape and stage[maker[x]] == stage[n]:
-                    parent[root(n)] = root(maker[x])
-                other = touched.setdefault((*key, x), n)  # read once for all its readers
-                parent[root(n)] = root(other)
-    members: dict[int, list[int]] = {}
-    for n in sorted(shapes):
-        members.setdefault(root(n), []).append(n)
-    return list(members.values())
+                    together.join(n, maker[x])
+                together.join(n, touched.setdefault((*key, x), n))  # read once for all readers
+    return list(together)
 
 
 def _merged(group: list[Instruction], count: dict[Var, int]) -> Instruction:

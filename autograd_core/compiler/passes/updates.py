@@ -20,6 +20,8 @@ import numpy as np
 from ...node import Array
 from ...op import Op
 from ..program import Atom, Instruction, Program, Type, Var, is_elementwise, substitute
+from .common import key, number
+from .groups import Groups
 
 pack = Op(
     "pack", lambda *xs: np.concatenate([np.ravel(x) for x in xs]), None, "all elements, end to end"
@@ -51,7 +53,7 @@ class _Bundle:
 
         def role(x: Atom) -> Any:
             if not isinstance(x, Var):
-                return (type(x), x, math.copysign(1, x) if isinstance(x, float) else 0)
+                return number(x)
             if x in made:
                 return ("made", made[x])
             if x in own:
@@ -62,8 +64,7 @@ class _Bundle:
             return ("outside", seen[x], x.type.dtype)
 
         steps = tuple(
-            (step.op, tuple(map(role, step.args)), tuple(sorted(step.attrs.items())),
-             step.out.type.dtype)
+            (step.op, tuple(map(role, step.args)), key(step.attrs), step.out.type.dtype)
             for step in self.steps
         )
         self.outside = list(seen)
@@ -85,14 +86,7 @@ def _bundles(program: Program) -> list[_Bundle]:
     """The updates, those together that share an instruction."""
     maker = {i.out: n for n, i in enumerate(program.instructions) if len(i.outs) == 1}
     owner: dict[int, int] = {}  # instruction -> the first update that needs it
-    joined = list(range(len(program.updates)))  # union of updates by shared instructions
-
-    def root(u: int) -> int:
-        while joined[u] != u:
-            joined[u] = joined[joined[u]]
-            u = joined[u]
-        return u
-
+    together = Groups(range(len(program.updates)))
     cones: list[set[int]] = []
     for u, (x, value) in enumerate(program.updates):
         cone: set[int] = set()
@@ -109,16 +103,13 @@ def _bundles(program: Program) -> list[_Bundle]:
                 continue
             cone.add(n)
             if n in owner:
-                joined[root(u)] = root(owner[n])
+                together.join(u, owner[n])
             else:
                 owner[n] = u
             stack.extend(step.args)
         cones.append(cone)
-    members: dict[int, list[int]] = {}
-    for u in range(len(cones)):
-        members.setdefault(root(u), []).append(u)
     bundles = []
-    for us in members.values():
+    for us in together:
         inputs = [program.updates[u][0] for u in us]
         shapes = {x.type.shape for x in inputs}
         values = [program.updates[u][1] for u in us]
