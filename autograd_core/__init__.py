@@ -11,9 +11,10 @@
 
     ag.compile(f)                                   # recorded once and replayed as a plan
 
-Layers, each importing only those before it: ``errors``, ``node``, ``op``, ``ops``, ``dispatch``
-and ``backprop``, ``tensor``, ``containers``, ``compiler``, ``graph``, ``transforms``,
-``primitive``, ``check``, ``render``; and ``special``, which is loaded when it is first used.
+Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op``, ``ops``,
+``dispatch`` and ``backprop``, ``tensor``, ``containers``, ``compiler``, ``graph``,
+``transforms``, ``primitive``, ``check``, ``render``; and ``special``, which is loaded when it is
+first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from .errors import (
     ShapeError,
     StaleGraphError,
 )
+from .files import writable, write_file
 from .graph import Graph
 from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.special import relu, sigmoid, softplus
@@ -106,4 +108,6 @@ __all__ = [
     "to_dot",
     "value_and_grad",
     "vjp",
+    "writable",
+    "write_file",
 ]

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import autograd_core as ag
+
 from .module import Module
 
 __all__ = ["load", "save"]
@@ -27,22 +29,7 @@ def save(model: Module, path: str | os.PathLike[str]) -> Path:
     The file appears complete or not at all. Raises ``FileNotFoundError`` or ``PermissionError``
     where it cannot be written.
     """
-    path = Path(path)
-    content = _safetensors().numpy.save(model.state_dict())
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"save: there is no folder {path.parent}")
-    # Written beside the target, with the permissions of any new file, and moved into place,
-    # which replaces it in one step.
-    partial = path.with_name(f".{os.urandom(8).hex()}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return ag.write_file(path, _safetensors().numpy.save(model.state_dict()))
 
 
 def load(model: Module, path: str | os.PathLike[str]) -> Module:

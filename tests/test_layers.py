@@ -11,7 +11,7 @@ PACKAGE = Path(autograd_core.__file__).parent
 
 # Bottom first. Files in one row do not import each other.
 LAYERS = [
-    {"errors"},
+    {"errors", "files"},
     {"node"},
     {"op"},
     {"ops"},
@@ -91,7 +91,7 @@ def test_the_package_is_imported_by_relative_names(path):
 def test_the_engine_needs_numpy_alone():
     standard = {"__future__", "bisect", "collections", "contextlib", "contextvars", "copy",
                 "dataclasses", "functools", "importlib", "inspect", "itertools", "math", "operator",
-                "os", "sys", "threading", "types", "typing", "warnings"}
+                "os", "pathlib", "sys", "threading", "types", "typing", "warnings"}
     for path in FILES:
         extra = {"scipy"} if path.name == "special.py" and path.parent == PACKAGE else set()
         if name_of(path) != "render":

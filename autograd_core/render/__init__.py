@@ -98,17 +98,17 @@ def render(
         x = ag.tensor(0.5, requires_grad=True, label="x")
         ag.render(np.sin(x) * x, "graph.svg")
     """
-    from .engine import choose_format, draw, writable, write
+    from ..files import writable, write_file
+    from .engine import choose_format, draw
 
     path = Path(path)
     format = choose_format(path, format)
-    target = writable(path)
+    writable(path)
     dot = to_dot(
         outputs, values=values, grads=grads, shapes=shapes, rankdir=rankdir, title=title,
         stage=stage, recording=recording,
     )
-    write(target, draw(dot, format))
-    return path
+    return write_file(path, draw(dot, format))
 
 
 def _drawing(

@@ -1,4 +1,4 @@
-"""DOT to a finished file: the layout engine, and writing whole files or none.
+"""DOT to a finished picture: the layout engine.
 
 Graphviz comes inside the pygraphviz wheel. Where that wheel does not exist, or cannot be loaded,
 a `dot` on PATH does the same.
@@ -65,41 +65,6 @@ def draw(dot: graphviz.Digraph, format: str = "svg") -> bytes:
         dot.attr(dpi=_PNG_DPI)
     with _lock:
         return _layout()(dot.source, format)
-
-
-def writable(path: Path) -> Path:
-    """Where to write so that `path` holds the file, links followed.
-
-    Raises FileNotFoundError, NotADirectoryError, IsADirectoryError or PermissionError, with the
-    path, if that is impossible.
-    """
-    target = path.resolve()
-    folder = target.parent
-    if not folder.exists():
-        raise FileNotFoundError(f"cannot write {path}: the folder {folder} does not exist")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"cannot write {path}: {folder} is not a folder")
-    if target.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a folder")
-    if not os.access(target if target.exists() else folder, os.W_OK):
-        raise PermissionError(f"cannot write {path}: permission denied")
-    return target
-
-
-def write(target: Path, content: bytes) -> None:
-    """Put a whole file in place at once: readers see the old one or the new one.
-
-    Raises OSError if the folder does not take it; nothing is left behind then.
-    """
-    # In the target's own folder, since a rename across file systems is a copy. Not `tempfile`,
-    # whose files are private to the user: the picture gets the permissions of any new file.
-    partial = target.with_name(f".{os.urandom(8).hex()}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @functools.cache

@@ -214,7 +214,7 @@ def test_the_file_is_complete_before_it_takes_its_place(model, tmp_path, monkeyp
 
 
 def test_a_folder_that_is_not_there(model, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"save: there is no folder .*missing"):
+    with pytest.raises(FileNotFoundError, match=r"the folder .*missing does not exist"):
         nn.save(model, tmp_path / "missing" / "weights.safetensors")
     assert os.listdir(tmp_path) == []
 
