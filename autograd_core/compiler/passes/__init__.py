@@ -5,6 +5,7 @@
 - ``dead`` drops what no result needs, ``expand`` puts elementary ops in place of composites;
 - ``simplify`` applies ``algebra``, ``fold``, ``common`` and ``dead`` until nothing changes;
 - ``batch`` makes arrays of scalars that are computed alike;
+- ``products`` joins small matrix products that share a factor, such as those of a loop over time;
 - ``updates`` packs what is updated alike;
 - ``fuse`` groups element-wise work on large arrays.
 """
@@ -22,11 +23,12 @@ from .dead import dead
 from .expand import expand
 from .fold import fold
 from .fuse import fuse
+from .products import products
 from .updates import updates
 
 __all__ = [
     "PASSES", "algebra", "batch", "common", "dead", "expand", "fold", "fuse", "optimise",
-    "simplify", "updates",
+    "products", "simplify", "updates",
 ]
 
 Pass: TypeAlias = Callable[[Program], Program]
@@ -52,6 +54,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("expand", expand),
     ("simplify", simplify),
     ("batch", batch),
+    ("products", products),
     ("updates", updates),
     ("fuse", fuse),
 )
