@@ -12,13 +12,14 @@
     ag.compile(f)                                   # recorded once and replayed as a plan
 
 Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op``, ``ops``,
-``dispatch`` and ``backprop``, ``tensor``, ``containers``, ``compiler``, ``graph``,
+``dispatch`` and ``backprop``, ``tensor``, ``containers`` and ``random``, ``compiler``, ``graph``,
 ``transforms``, ``primitive``, ``check``, ``render``; and ``special``, which is loaded when it is
 first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from . import random
 from .check import check_grads
 from .compiler.capture import callback, guard, is_compiling
 from .compiler.compiled import compile
@@ -98,6 +99,7 @@ __all__ = [
     "logsumexp",
     "no_grad",
     "primitive",
+    "random",
     "relu",
     "render",
     "sigmoid",

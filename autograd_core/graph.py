@@ -14,7 +14,7 @@ import numpy as np
 from .backprop import pull, reach
 from .compiler.replay import Replay, plan, release
 from .errors import CompileError, GradientError, ShapeError, caller, explain
-from .node import Array, Node, tick, topological
+from .node import Array, Node, in_order_of_birth, tick, topological
 from .tensor import Tensor, as_data, capturing
 
 __all__ = ["Graph"]
@@ -51,6 +51,9 @@ class Graph:
         self._single = not several
         self.outputs: tuple[Tensor, ...] = chosen
         self.nodes: list[Tensor] = topological(chosen)  # type: ignore[assignment]
+        if any(node.op is not None and not node.op.pure for node in self.nodes):
+            # Replayed in the order in which they were computed, draws come out as at first.
+            self.nodes = in_order_of_birth(self.nodes)  # type: ignore[assignment]
         self.inputs: list[Tensor] = [node for node in self.nodes if node.op is None]
         self._replays = 0
         self._replay: Replay | None = None

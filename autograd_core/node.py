@@ -8,7 +8,8 @@ Python's reference counting frees a graph the moment its output is dropped.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -212,6 +213,27 @@ def topological(outputs: Iterable[Node]) -> list[Node]:
             for x in reversed(node.inputs):
                 if isinstance(x, Node) and x not in done:
                     stack.append((x, False))
+    return order
+
+
+def in_order_of_birth(nodes: Sequence[Node]) -> list[Node]:
+    """All these nodes, of a whole graph: each after its inputs, and of those that could come next
+    the one that was computed first."""
+    waiting = {node: len({x for x in node.inputs if isinstance(x, Node)}) for node in nodes}
+    users: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for x in {x for x in node.inputs if isinstance(x, Node)}:
+            users.setdefault(x, []).append(node)
+    ready = [(node._born, i, node) for i, node in enumerate(nodes) if not waiting[node]]
+    heapify(ready)
+    order: list[Node] = []
+    while ready:
+        _, _, node = heappop(ready)
+        order.append(node)
+        for user in users.get(node, ()):
+            waiting[user] -= 1
+            if not waiting[user]:
+                heappush(ready, (user._born, len(nodes) + len(order), user))
     return order
 
 

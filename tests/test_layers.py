@@ -18,7 +18,7 @@ LAYERS = [
     {"ops"},
     {"dispatch", "backprop", "special"},  # special is loaded late: below nobody
     {"tensor"},
-    {"containers"},
+    {"containers", "random"},
     {"compiler"},
     {"graph"},
     {"transforms"},

@@ -16,7 +16,7 @@ NAMES = [
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
     "compile", "is_compiling", "guard", "callback", "CompileError",
-    "writable", "write_file",
+    "writable", "write_file", "random",
 ]
 
 

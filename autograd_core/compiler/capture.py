@@ -197,6 +197,9 @@ class Capture:
         self._places: list[tuple[CodeType, int]] = []
         #: Nodes that stay although nothing uses them.
         self.effects: list[Tensor] = []
+        #: Random draws: they stay too, also where other effects do not, since without one those
+        #: that follow would be others.
+        self.draws: list[Tensor] = []
         #: Whether Python computed a value: running the function again may give another one.
         self.answered = False
         self.guards: list[tuple[Callable[[], Any], Any]] = []
@@ -235,8 +238,8 @@ class Capture:
         """Compute ``op`` and keep the node."""
         kept: list[Any] = []
         raw: list[Any] = []
-        requires = varies = False
-        weak = True
+        requires = False
+        weak, varies = op.pure, not op.pure
         for x in inputs:
             if type(x) not in _NUMBERS and not isinstance(x, Node):
                 x = constant(x, op)
@@ -267,8 +270,11 @@ class Capture:
                 f"compile: {op} returned {type(data).__name__} (at {caller()}); "
                 "compiled functions compute with NumPy arrays"
             )
-        return self._enter(data, op, tuple(kept), attrs,
+        node = self._enter(data, op, tuple(kept), attrs,
                            requires and op.vjps is not None and is_recording(), varies)
+        if not op.pure:
+            self.draws.append(node)
+        return node
 
     def _enter(
         self, data: Any, op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any],
@@ -484,10 +490,11 @@ class Capture:
     def is_tensor(self, nodes: Sequence[Node]) -> list[bool]:
         """Whether the eager engine has a Tensor where these results of the recording stand."""
         found: dict[Node, bool] = {t: given is not None for t, given in self.arguments.items()}
+        draws = set(self.draws)
         for node in self.nodes:
-            found[node] = node not in self._plain and any(
+            found[node] = node not in self._plain and (node in draws or any(
                 self._stands_for_tensor(x, found) for x in node.inputs if isinstance(x, Node)
-            )
+            ))
         return [self._stands_for_tensor(x, found) for x in nodes]
 
     def _stands_for_tensor(self, x: Node, found: Mapping[Node, bool]) -> bool:
@@ -512,7 +519,8 @@ class Capture:
         ``updates``: pairs of a leaf and a node. An input stands for a Tensor from outside, or is
         a key of ``accumulated``: a gradient from outside.
         """
-        roots = [*outputs, *(x for _, x in updates), *kept, *(self.effects if effects else ())]
+        roots = [*outputs, *(x for _, x in updates), *kept, *self.draws,
+                 *(self.effects if effects else ())]
         needed = {self.resolve(x) for x in roots}
         for node in reversed(self.nodes):
             if node in needed:

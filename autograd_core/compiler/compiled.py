@@ -9,6 +9,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..errors import CompileError, GradientError, caller, describe
 from ..node import Cell, Node, tick
 from ..op import EachInput, Op
 from ..ops.flow import identity
+from ..random import Draws, note
 from ..tensor import (
     Tensor,
     captured_by,
@@ -113,6 +115,8 @@ class _Plan:
         #: Effects on arguments: position, output, whether it is the gradient.
         self.on_arguments: list[tuple[int, int | None, bool]] = []
         self.answered = False
+        #: The bit generators that it draws from.
+        self.sources: tuple[Any, ...] = ()
         self.connected_to: tuple[Node, ...] = ()
         self.ops: dict[int, Op] = {}
         self.backs: dict[tuple[int, bool], Compiled] = {}
@@ -343,6 +347,7 @@ class Compiled:
             (x._data if x._lent is None else x.settle()) if isinstance(x, Node) else x
             for x in given
         ]
+        sample = _begin(plan) if plan.sources else None
         self._busy = True
         try:
             outputs = plan.executable(*raw)
@@ -358,12 +363,14 @@ class Compiled:
             t._grad = pending
         for t, i in plan.copied:
             t._grad = outputs[i]
-        return self._deliver(plan, given, outputs)
+        return self._deliver(plan, given, outputs, sample)
 
-    def _deliver(self, plan: _Plan, given: Sequence[Any], outputs: Sequence[Any]) -> Any:
+    def _deliver(
+        self, plan: _Plan, given: Sequence[Any], outputs: Sequence[Any], sample: _Sample | None
+    ) -> Any:
         """Results as the eager function would return them, after effects that no run has."""
         if plan.single:
-            return self._result(plan, *plan.results[0], given, outputs)
+            return self._result(plan, *plan.results[0], given, outputs, sample)
         for t in plan.cleared:
             t._grad = None
         for position, output, is_grad in plan.on_arguments:
@@ -372,11 +379,12 @@ class Compiled:
                 t._replace(outputs[output])  # type: ignore[index]
             else:
                 t._grad = None if output is None else outputs[output]
-        results = [self._result(plan, kind, i, given, outputs) for kind, i in plan.results]
+        results = [self._result(plan, kind, i, given, outputs, sample) for kind, i in plan.results]
         return plan.structure(results)
 
     def _result(
-        self, plan: _Plan, kind: str, i: Any, given: Sequence[Any], outputs: Sequence[Any]
+        self, plan: _Plan, kind: str, i: Any, given: Sequence[Any], outputs: Sequence[Any],
+        sample: _Sample | None,
     ) -> Any:
         if kind == "array":
             return outputs[i]
@@ -399,7 +407,8 @@ class Compiled:
                     t.settle()
             inputs = (*(constant(x) if isinstance(x, _ndarray) else x for x in given),
                       *plan.connected_to)
-        return computed(value, plan.ops[i], inputs, _NO_ATTRS, True)
+        attrs = _NO_ATTRS if sample is None else {"sample": sample}
+        return computed(value, plan.ops[i], inputs, attrs, True)
 
     # Recordings.
 
@@ -419,14 +428,16 @@ class Compiled:
                 own = x.copy()[()] if isinstance(x, _ndarray) else x
                 nodes.append(capture.argument(own, None))
         new_args, new_kwargs = self._template(args, kwargs, iter(nodes))
+        sample = _Sample()
         self._busy = True
         try:
-            with captured_by(capture):
+            with captured_by(capture), sample.noted():
                 out = self._f(*new_args, **new_kwargs)
         finally:
             self._busy = False
             capture.restore()
         plan, values, updates, kept = self._plan(capture, out, nodes, given)
+        plan.sources = tuple(sample.states)
         plan.reason = self._reason(signature)
         plan.template = self._template(args, kwargs, iter([_HOLE] * len(given)))
         if is_recording() and not kwargs and all(x is _HOLE for x in plan.template[0]) and all(
@@ -440,7 +451,7 @@ class Compiled:
             t._replace(value)  # type: ignore[attr-defined]
         for t, value in kept:
             t._grad = value
-        return self._deliver(plan, given, values)
+        return self._deliver(plan, given, values, sample if plan.sources else None)
 
     def _reason(self, signature: Any) -> str:
         if not self._all:
@@ -582,9 +593,13 @@ class Compiled:
 
     # Derivatives of results.
 
-    def _again(self, plan: _Plan, place: int, *values: Any) -> Any:
+    def _again(
+        self, plan: _Plan, place: int, *values: Any, sample: _Sample | None = None
+    ) -> Any:
         """A result, computed anew: what a replay of a graph asks for."""
-        out = self(*self._refilled(plan, values)[0], **self._refilled(plan, values)[1])
+        args, kwargs = self._refilled(plan, values)
+        with nullcontext() if sample is None else sample.drawn_for(place):
+            out = self(*args, **kwargs)
         found = flatten(out)[0][place]
         return found._data if isinstance(found, Node) else found
 
@@ -594,7 +609,8 @@ class Compiled:
         return self._template(args, kwargs, iter(values[:len(plan.kinds)]))
 
     def _rule(
-        self, plan: _Plan, place: int, memo: _Memo, i: int, g: Any, y: Any, *values: Any
+        self, plan: _Plan, place: int, memo: _Memo, i: int, g: Any, y: Any, *values: Any,
+        sample: _Sample | None = None,
     ) -> Any:
         """The cotangent of input ``i``; one run computes those of all inputs."""
         if plan.answered:
@@ -609,7 +625,8 @@ class Compiled:
             if back is None:
                 back = plan.backs[place, nested] = Compiled(
                     functools.partial(self._pullback, plan, place, nested), effects=False)
-            memo.cotangents = back(g, *values[:len(plan.kinds)])
+            with nullcontext() if sample is None else sample.repeated():
+                memo.cotangents = back(g, *values[:len(plan.kinds)])
             memo.g, memo.y = g, y
         return memo.cotangents[i]
 
@@ -635,6 +652,40 @@ class Compiled:
             if nested:
                 return cotangents
             return [x if x is None else capture.plain(x) for x in cotangents]
+
+
+class _Sample(Draws):
+    """What one call drew, for those who go back through its results.
+
+    A replay computes each result anew: the first draws afresh, and the others what that one drew.
+    ``served``: the results computed since then; None: all of them, by the call itself.
+    """
+
+    __slots__ = ("served",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.served: set[int] | None = None
+
+    def drawn_for(self, place: int) -> AbstractContextManager[None]:
+        if self.served is None or place in self.served:
+            self.served = {place}
+            return self.noted()
+        self.served.add(place)
+        return self.repeated()
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _begin(plan: _Plan) -> _Sample | None:
+    """Note the states that a run begins to draw from, if anybody will go back through it."""
+    sample = _Sample() if plan.ops else None
+    for source in plan.sources:
+        note(source)
+        if sample is not None:
+            sample.note(source)
+    return sample
 
 
 class _Memo:

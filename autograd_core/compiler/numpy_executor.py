@@ -751,6 +751,15 @@ def _astype(w: _Writer, n: int, step: Instruction, out: str) -> None:
     w.lines.append(f"{copyto}({out}, {w.ref(step.args[0])}, casting='unsafe')")
 
 
+@_into("standard_normal", "standard_uniform")
+def _draw(w: _Writer, n: int, step: Instruction, out: str) -> None:
+    attrs = step.attrs
+    dtype = w.known(f"t_{attrs['dtype'].name}", attrs["dtype"])
+    method = {"standard_normal": "standard_normal", "standard_uniform": "random"}[step.op.name]
+    draw = w.known(f"draw{n}", getattr(attrs["stream"].generator, method))
+    w.lines.append(f"{draw}(None, {dtype}, {out})")
+
+
 @_into("reshape")
 def _reshape(w: _Writer, n: int, step: Instruction, out: str) -> None:
     (x,) = step.args

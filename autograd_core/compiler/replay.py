@@ -227,11 +227,12 @@ def _stacked(pack: Sequence[Node]) -> Array:
 def plan(nodes: Sequence[Node], outputs: Sequence[Node]) -> Replay | None:
     """A replay of this graph, whose values are up to date; None where it would not pay.
 
-    It does not for small graphs, for those that batching hardly shortens, and for those with arrays
-    of other libraries.
+    It does not for small graphs, for those that batching hardly shortens, for those that draw at
+    random, which a plan would do once too often, and for those with arrays of other libraries.
     """
     if len(nodes) < MANY or capturing() is not None or not all(
-        isinstance(x._data, (np.ndarray, np.generic)) for x in nodes
+        isinstance(x._data, (np.ndarray, np.generic)) and (x.op is None or x.op.pure)
+        for x in nodes
     ):
         return None
     arrays = sum(1 for x in nodes if x._data.shape)

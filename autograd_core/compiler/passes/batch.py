@@ -110,12 +110,14 @@ def _schedule(program: Program, mark: Mapping[Var, Hashable]) -> list[Any]:
 
     A group holds values of one level, the longest path from the inputs, none of which can depend on
     another. A chain is one step of such a path. That makes no circles, because a partial sum within
-    a chain is used by the next one only.
+    a chain is used by the next one only. What is impure is not deeper than what is impure and comes
+    later: it keeps its order.
     """
     chain_of = _chains(program, mark)
     level: dict[Var, int] = {}
     steps: list[tuple[int, Any]] = []
     groups: dict[Hashable, list[Any]] = {}
+    impure = 0  # the height of the last such instruction
 
     def depth(operands: Iterable[Atom]) -> int:
         return 1 + max((level.get(x, 0) for x in operands if isinstance(x, Var)), default=0)
@@ -137,6 +139,8 @@ def _schedule(program: Program, mark: Mapping[Var, Hashable]) -> list[Any]:
                 enter(key, height, chain)
             continue
         height = depth(instruction.args)
+        if not instruction.op.pure:
+            height = impure = max(height, impure)
         for x in instruction.outs:
             level[x] = height
         signature = _signature(instruction)

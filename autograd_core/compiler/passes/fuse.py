@@ -7,6 +7,8 @@ operations stays in the cache and needs no array of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from ...node import Array
@@ -39,6 +41,7 @@ def fuse(program: Program, threshold: int = THRESHOLD) -> Program:
         made[group[0]] = _merged([instructions[n] for n in group], count)
     # A group stands where its last operand is there: emit depth first, in the old order.
     maker: dict[Var, int] = {x: n for n, i in enumerate(instructions) for x in i.outs}
+    after = _impure_before(instructions)
     order: list[Instruction] = []
     done: set[int] = set()
     for n in range(len(instructions)):
@@ -53,11 +56,19 @@ def fuse(program: Program, threshold: int = THRESHOLD) -> Program:
                 order.append(instruction)
                 continue
             stack.append((m, True))
+            if m in after:
+                stack.append((after[m], False))
             for x in reversed(instruction.args):
                 if isinstance(x, Var) and x in maker:
                     k = maker[x]
                     stack.append((group_of[k][0] if k in group_of else k, False))
     return program.replace(instructions=tuple(order))
+
+
+def _impure_before(instructions: Sequence[Instruction]) -> dict[int, int]:
+    """For an impure instruction, the one before it, which it has to come after."""
+    impure = [n for n, i in enumerate(instructions) if not i.op.pure]
+    return {n: before for before, n in pairwise(impure)}
 
 
 def _fits(instruction: Instruction, threshold: int) -> bool:
@@ -92,10 +103,12 @@ def _groups(program: Program, threshold: int) -> list[list[int]]:
     """Instructions to fuse, as lists of positions in order.
 
     An instruction's stage counts how often a path to it leaves a stretch of fusible instructions
-    of one shape. Members of one stage and shape never depend on each other by way of something
-    else, so that those of them that share a value can be one group.
+    of one shape, where impure instructions are on a path in their order. Members of one stage and
+    shape never depend on each other by way of something else, so that those of them that share a
+    value can be one group.
     """
     instructions = program.instructions
+    after = _impure_before(instructions)
     shapes: dict[int, tuple[int, ...]] = {}  # of what each fusible instruction works on
     stage: dict[int, int] = {}
     maker: dict[Var, int] = {}
@@ -110,7 +123,7 @@ def _groups(program: Program, threshold: int) -> list[list[int]]:
                 first in maker and shapes.get(maker[first]) == first.type.shape
             ):
                 shapes[n] = first.type.shape
-        level = 0
+        level = stage[after[n]] if n in after else 0
         for x in operands:
             users.setdefault(x, []).append(n)
             if x in maker:

@@ -183,12 +183,21 @@ def _packed(program: Program, group: Sequence[_Bundle]) -> Program:
                         updates=new_updates, packed=packed, names=names),
         views,
     )
-    # What reads a value that the packed steps make comes after them.
+    # What reads a value that the packed steps make comes after them, and so does what is impure
+    # once something impure does.
     early, late = [], []
+    waiting = False
     for instruction in result.instructions:
-        if any(a in ahead for a in instruction.args if isinstance(a, Var)):
+        impure = not instruction.op.pure
+        if (waiting and impure) or any(
+            a in ahead for a in instruction.args if isinstance(a, Var)
+        ):
+            waiting = waiting or impure
             ahead.update(instruction.outs)
             late.append(instruction)
         else:
             early.append(instruction)
+    made = {x for i in late for x in i.outs}
+    if any(a in made for i in steps for a in i.args):
+        return program  # nor can the packed steps come after that
     return result.replace(instructions=(*early, *steps, *closing, *late))
