@@ -39,7 +39,7 @@ from .graph import Graph
 from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.special import relu, sigmoid, softplus
 from .primitive import primitive
-from .render import render, to_dot
+from .render import render, to_dot, to_mermaid, to_text
 from .tensor import Tensor, Value, array, no_grad, stop_gradient, tensor
 from .transforms import (
     elementwise_grad,
@@ -108,6 +108,8 @@ __all__ = [
     "stop_gradient",
     "tensor",
     "to_dot",
+    "to_mermaid",
+    "to_text",
     "value_and_grad",
     "vjp",
     "writable",

@@ -1,13 +1,14 @@
-"""Pictures of computation graphs and of compiled functions: DOT, SVG, PNG and PDF.
+"""Pictures of computation graphs and of compiled functions: DOT, SVG, PNG, PDF, Mermaid and text.
 
-`describe` says what is shown (`programs`, of a compiled function), `dot` writes it in DOT, `engine`
-lays it out and writes the file, with the help of `fonts`. Nothing of that is loaded before
-something is drawn.
+`describe` says what is shown (`programs`, of a compiled function), with the help of `flow` for
+what flows back along the edges; `collapse` makes a smaller drawing of a large one. Then comes one
+of the faces: `dot` writes it in DOT, and `engine` lays that out, with the help of `fonts`;
+`mermaid` and `outline` need no layout. Nothing of that is loaded before something is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from ..compiler.program import Program
     from ..graph import Graph
     from ..tensor import Tensor
+    from .collapse import Closed
     from .describe import Drawing, GraphLike
 
-__all__ = ["render", "to_dot"]
+__all__ = ["render", "to_dot", "to_mermaid", "to_text"]
 
 Drawable: TypeAlias = "Tensor | Graph | Sequence[Tensor] | Compiled | Program"
 
@@ -35,6 +37,9 @@ def to_dot(
     values: bool | None = None,
     grads: bool | None = None,
     shapes: bool | None = None,
+    derivatives: bool | None = None,
+    cotangents: bool | None = None,
+    collapse: Closed = None,
     rankdir: str | None = None,
     title: str | None = None,
     stage: str | None = None,
@@ -44,20 +49,27 @@ def to_dot(
 
     `outputs` is a Tensor, a sequence of Tensors or a Graph. Each node shows its operation or
     label, and as switched by `shapes`, `values` and `grads` its dtype and shape, its value (a
-    number, a few elements, or a summary) and its gradient (a dash where there is none). Left at
-    None, details are on for small graphs. `rankdir` is the direction in which the data flow: LR,
-    TB, RL or BT; left at None, LR, but TB for programs, which are long.
+    number, a few elements, or a summary) and its gradient (a dash where there is none). Between
+    scalars, an edge shows ∂head/∂tail with `derivatives`; with `cotangents`, what flows back along
+    it, for heads that hold a gradient (after `Graph.bprop`, all do). Left at None, details are on
+    for small graphs. `rankdir` is the direction in which the data flow: LR, TB, RL or BT; left at
+    None, LR, but TB for programs, which are long.
+
+    `collapse` is the depth from which on modules are drawn as single boxes (1: the outermost), or a
+    function of a module's path, a tuple of titles, that says whether it is. Left at None, graphs of
+    more than 1,000 nodes are collapsed until they can be read: modules, then blocks that are
+    repeated, then levels; a note in the picture says so. False shows everything.
 
     `outputs` may also be a compiled function that was called before, or one of its programs. Each
     node then shows its name in the listing that `.explain()` prints, and its type; operations that
     run together, block by block, are framed; a dashed edge leads from an update back to the input
-    that it replaces. `stage` "before" shows the program as recorded, "after" (the default) as it is
-    run; `recording` is the index of the recording, of which the last is shown.
+    that it replaces. `stage` "before" shows the program as recorded, the name of a pass as it was
+    after that pass, "after" (the default) as it is run; `recording` is the index of the recording,
+    of which the last is shown.
 
-    Raises RenderError if there is nothing to draw, more than 1,000 nodes, an unknown `rankdir`,
-    `stage` or `recording`, or options for what is not drawn (`values` and `grads` of a program,
-    `stage` and `recording` of anything but a compiled function); TypeError if `outputs` is none of
-    the above.
+    Raises RenderError if there is nothing to draw, for an unknown `rankdir`, `stage` or
+    `recording`, or options for what is not drawn (values and gradients of a program, `stage` and
+    `recording` of anything but a compiled function); TypeError if `outputs` is none of the above.
 
     Example::
 
@@ -66,8 +78,50 @@ def to_dot(
     """
     from .dot import digraph
 
-    drawing = _drawing(outputs, values, grads, shapes, title, stage, recording)
+    drawing = drawing_of(
+        outputs, values=values, grads=grads, shapes=shapes, derivatives=derivatives,
+        cotangents=cotangents, collapse=collapse, title=title, stage=stage, recording=recording,
+    )
     return digraph(drawing, rankdir=drawing.rankdir if rankdir is None else rankdir)
+
+
+def to_mermaid(outputs: Drawable, *, rankdir: str | None = None, **options: Any) -> str:
+    """The graph behind `outputs` as a Mermaid flowchart, for Markdown files.
+
+    The arguments are those of `to_dot`, and so are the errors.
+
+    >>> x = ag.tensor(2.0, requires_grad=True, label="x")
+    >>> print(ag.to_mermaid(x * x, values=False, shapes=False).split("classDef")[0].rstrip())
+    flowchart LR
+      n0["x"]:::variable
+      n1("multiply"):::result
+      n0 --> n1
+      n0 --> n1
+    """
+    from .mermaid import mermaid
+
+    drawing = drawing_of(outputs, **options)
+    return mermaid(drawing, rankdir=drawing.rankdir if rankdir is None else rankdir)
+
+
+def to_text(outputs: Drawable, **options: Any) -> str:
+    """The graph behind `outputs` as an indented outline, for terminals and screen readers.
+
+    One line a node, and modules as headings. The arguments are those of `to_dot` but `rankdir`, and
+    so are the errors.
+
+    >>> x = ag.tensor(2.0, requires_grad=True, label="x")
+    >>> y = x * 3.0
+    >>> y.backward()
+    >>> print(ag.to_text(y), end="")
+    graph: 2 nodes, 1 edge
+    1. x: variable, float64, value 2, gradient 3
+    2. multiply(1. x, 3): output, float64, value 6, gradient none yet
+        by argument 0, 1. x: local derivative 3
+    """
+    from .outline import outline
+
+    return outline(drawing_of(outputs, **options))
 
 
 def render(
@@ -75,19 +129,15 @@ def render(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
-    values: bool | None = None,
-    grads: bool | None = None,
-    shapes: bool | None = None,
     rankdir: str | None = None,
-    title: str | None = None,
-    stage: str | None = None,
-    recording: int | None = None,
+    **options: Any,
 ) -> Path:
     """Draw the graph behind `outputs` into a file, and return the file's path.
 
-    The format is that of the path's suffix unless `format` says otherwise: svg, png, pdf, or dot
-    (also called gv) for the source. The other arguments are those of `to_dot`. The file appears
-    complete or not at all, and everything that can be refused is refused before the layout starts.
+    The format is that of the path's suffix unless `format` says otherwise: svg, png, pdf, dot (also
+    called gv) for the source, mmd for Mermaid, or txt for an outline. The other arguments are those
+    of `to_dot`. The file appears complete or not at all, and everything that can be refused is
+    refused before the layout starts.
 
     Raises RenderError for an unknown format, for what `to_dot` refuses, and where no layout engine
     can be loaded; FileNotFoundError, NotADirectoryError, IsADirectoryError or PermissionError
@@ -99,24 +149,51 @@ def render(
         ag.render(np.sin(x) * x, "graph.svg")
     """
     from ..files import writable, write_file
-    from .engine import choose_format, draw
+    from .engine import LAID_OUT, check_size, choose_format
 
     path = Path(path)
     format = choose_format(path, format)
     writable(path)
-    dot = to_dot(
-        outputs, values=values, grads=grads, shapes=shapes, rankdir=rankdir, title=title,
-        stage=stage, recording=recording,
-    )
-    return write_file(path, draw(dot, format))
+    drawing = drawing_of(outputs, **options)
+    rankdir = drawing.rankdir if rankdir is None else rankdir
+    if format in LAID_OUT:
+        check_size(drawing)
+    return write_file(path, _face(format)(drawing, rankdir))
 
 
-def _drawing(
-    outputs: Any, values: bool | None, grads: bool | None, shapes: bool | None,
-    title: str | None, stage: str | None, recording: int | None,
+def _face(format: str) -> Callable[[Drawing, str], bytes]:
+    """What makes a file of a drawing, given the direction in which the data flow."""
+    if format == "mmd":
+        from .mermaid import mermaid
+
+        return lambda drawing, rankdir: mermaid(drawing, rankdir=rankdir).encode()
+    if format == "txt":
+        from .outline import outline
+
+        return lambda drawing, _: outline(drawing).encode()
+    from .dot import digraph
+    from .engine import draw
+
+    return lambda drawing, rankdir: draw(digraph(drawing, rankdir=rankdir), format)
+
+
+def drawing_of(
+    outputs: Any,
+    *,
+    values: bool | None = None,
+    grads: bool | None = None,
+    shapes: bool | None = None,
+    derivatives: bool | None = None,
+    cotangents: bool | None = None,
+    collapse: Closed = None,
+    title: str | None = None,
+    stage: str | None = None,
+    recording: int | None = None,
 ) -> Drawing:
+    """What all faces of a picture are made from; the arguments are those of `to_dot`."""
     from ..compiler.compiled import Compiled
     from ..compiler.program import Program
+    from .collapse import collapse as collapsed
     from .describe import describe
     from .programs import describe_program
 
@@ -129,20 +206,31 @@ def _drawing(
             f"{type(outputs).__name__} has no others: leave them out"
         )
     if isinstance(program, Program):
-        if values or grads:
+        if values or grads or derivatives or cotangents:
             raise RenderError(
                 "a program has no values and no gradients outside of a run: leave `values` and "
-                "`grads` out, or draw the Tensor that the function returns when not compiled"
+                "`grads` out, also those on edges, or draw the Tensor that the function returns "
+                "when not compiled"
             )
-        return describe_program(program, shapes=shapes, title=title)
-    graph = _as_graph(outputs)
-    return describe(graph, values=values, grads=grads, shapes=shapes, title=title)
+        drawing = describe_program(program, shapes=shapes, title=title)
+    else:
+        drawing = describe(
+            _as_graph(outputs), values=values, grads=grads, shapes=shapes, derivatives=derivatives,
+            cotangents=cotangents, title=title,
+        )
+    return collapsed(drawing, collapse)
 
 
 def _recorded(f: Compiled, stage: str | None, recording: int | None) -> Program:
     """The program of a compiled function to draw."""
-    if stage not in (None, "before", "after"):
-        raise RenderError(f"unknown stage {stage!r}: use 'before' or 'after' (the passes)")
+    from ..compiler.passes import PASSES
+
+    names = [name for name, _ in PASSES]
+    if stage not in (None, "before", *names, "after"):
+        known = ", ".join(map(repr, names))
+        raise RenderError(
+            f"unknown stage {stage!r}: use 'before' or 'after' (the passes), or a pass: {known}"
+        )
     programs = f.programs
     if not programs:
         raise RenderError(f"{f!r} was not recorded yet: call it once, then draw it")
@@ -150,7 +238,14 @@ def _recorded(f: Compiled, stage: str | None, recording: int | None) -> Program:
     if not -len(programs) <= index < len(programs):
         raise RenderError(f"no recording {index}: {f!r} has {len(programs)}, counted from 0")
     before, after = programs[index]
-    return before if stage == "before" else after
+    if stage in (None, "after"):
+        return after
+    program = before
+    for name, step in PASSES if stage != "before" else ():
+        program = step(program)
+        if name == stage:
+            break
+    return program
 
 
 def _as_graph(outputs: Any) -> GraphLike:

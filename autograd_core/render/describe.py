@@ -1,23 +1,27 @@
 """What a drawing of a graph shows, as plain data.
 
 Every picture is made in two steps: `describe` reads the graph once and returns a `Drawing`, and a
-face (`dot.py`, and others beside it) turns the `Drawing` into its own notation. A face never looks
-at a Tensor, so what is drawn is decided, and tested, here (for programs, in `programs.py`).
+face (`dot.py`, `outline.py`, and others beside them) turns the `Drawing` into its own notation. A
+face never looks at a Tensor, so what is drawn is decided, and tested, here (for programs, in
+`programs.py`). Between the two, `collapse.py` makes smaller drawings of large ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from ..errors import RenderError
+from .flow import Flow, local_derivatives, terms_of
 
 MAX_NODES = 1_000
-"""Above this a picture cannot be read and takes long to lay out: 1 s at 1,000, 10 s at 2,000."""
+"""Above this a picture is collapsed: it cannot be read and takes long to lay out, 1 s at 1,000
+nodes and 10 s at 2,000."""
 
+_MAX_NODES_WITH_DERIVATIVES = 60
 _MAX_NODES_WITH_VALUES = 150
 MAX_NODES_WITH_SHAPES = 500
 _MAX_TEXT = 60
@@ -30,7 +34,8 @@ OPEN_ARGUMENT = "\N{MIDDLE DOT}"
 # Swapping the operands of these changes nothing, so their edges need no position.
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})
 
-Kind = Literal["operation", "variable", "input", "constant", "update"]
+Kind = Literal["operation", "variable", "input", "constant", "update", "group"]
+GroupKind = Literal["fused", "module", "side", "levels"]
 
 
 class OpLike(Protocol):
@@ -38,6 +43,8 @@ class OpLike(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def formula(self) -> str: ...
 
 
 class TensorLike(Protocol):
@@ -78,6 +85,8 @@ class Quantity:
     lines: tuple[str, ...]
     alarming: bool = False
     """It holds a NaN or an infinity."""
+    array: Any = field(default=None, compare=False, repr=False)
+    """The array or scalar itself, not to be written into; None where there is none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,8 @@ class Node:
     """Identifies the node within its drawing: `n0`, `n1`, ... in topological order."""
     kind: Kind
     """An operation, a leaf that receives a gradient, a leaf that does not, or a raw array. Of a
-    program: an operation, an input that is updated, one that is not, a constant, or an update."""
+    program: an operation, an input that is updated, one that is not, a constant, or an update.
+    A "group" stands for all the nodes of a group that was collapsed."""
     title: str
     detail: str = ""
     """What follows the title: the arguments fixed by the graph, or the operation of a labelled
@@ -99,7 +109,21 @@ class Node:
     grad: Quantity | None = None
     is_output: bool = False
     group: str | None = None
-    """The name of the group that the node is drawn in."""
+    """The name of the innermost group that the node is drawn in."""
+    op: str | None = None
+    """The name of the primitive, of a node that was computed."""
+    formula: str | None = None
+    """What the primitive computes, as its record says: `a * b`."""
+    scalars: tuple[tuple[int, str], ...] = ()
+    """Numbers written into the node: position among the arguments, and text."""
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    place: str | None = None
+    """Where in the source it was made, `train.py:17`, if that was noted."""
+    count: int = 1
+    """How many nodes it stands for."""
+    colour: int | None = None
+    """What it shares with the nodes of the same number: an entry of the drawing's legend."""
 
     @property
     def alarming(self) -> bool:
@@ -117,14 +141,29 @@ class Edge:
     """Which argument of the head, counted from 0 as `argnums` is; None where it is obvious."""
     back: bool = False
     """From an update to the input that it replaces, for the next run."""
+    tie: bool = False
+    """From a node of the forward pass to one of the backward pass that was made for it."""
+    argument: int | None = None
+    """As `position`, obvious or not."""
+    local: Quantity | None = None
+    """∂head/∂tail through this argument alone, between scalars."""
+    cotangent: Quantity | None = None
+    """What flows back along the edge: ∂output/∂head · ∂head/∂tail."""
+    count: int = 1
+    """How many edges it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A frame around nodes that follow each other in the drawing."""
+    """A frame around nodes: operations that run as one, or that one module made."""
 
     name: str
     title: str
+    kind: GroupKind = "fused"
+    parent: str | None = None
+    """The group that it is drawn in."""
+    path: tuple[str, ...] = ()
+    """Of a module: its title after those of the modules around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +174,75 @@ class Drawing:
     edges: tuple[Edge, ...]
     title: str | None = None
     groups: tuple[Group, ...] = ()
+    """Each after its parent."""
     rankdir: str = "LR"
     """The direction that suits it."""
+    note: str | None = None
+    """What the reader should know: what was left out, and how to see it."""
+    legend: tuple[str, ...] = ()
+    """What the colours of nodes stand for, by their numbers."""
+
+
+def walk(drawing: Drawing) -> Iterator[Node | Group | None]:
+    """The nodes in order, each group before all that is in it, and None where it ends."""
+    groups = {group.name: group for group in drawing.groups}
+    inside: dict[str | None, list[Node | Group]] = {None: []}
+    for node in drawing.nodes:
+        item: Node | Group = node
+        name = node.group
+        while name is not None and name not in inside:
+            inside[name] = [item]
+            item = groups[name]
+            name = groups[name].parent
+        inside[name].append(item)
+    stack: list[tuple[str | None, Iterator[Node | Group]]] = [(None, iter(inside[None]))]
+    while stack:
+        name, items = stack[-1]
+        for item in items:
+            yield item
+            if isinstance(item, Group):
+                stack.append((item.name, iter(inside[item.name])))
+                break
+        else:
+            stack.pop()
+            if name is not None:
+                yield None
+
+
+class Origin(NamedTuple):
+    """Where a Tensor was made: the place in the source, and the modules that were at work."""
+
+    place: str | None = None
+    scopes: tuple[Any, ...] = ()
+    """The modules, outermost first. Equal ones are drawn as one group; `str` gives their titles."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Details:
-    values: bool
-    grads: bool
-    shapes: bool
+class Details:
+    """What is shown of each node and edge; None leaves it to the size of the graph."""
+
+    values: bool | None = None
+    grads: bool | None = None
+    shapes: bool | None = None
+    derivatives: bool | None = None
+    """The local derivative, on the edges between scalars."""
+    cotangents: bool | None = None
+    """What flows back, on the edges."""
+
+    def for_graph(self, tensors: Sequence[TensorLike]) -> Details:
+        """The same with all decided."""
+        size = len(tensors)
+        some_grads = size <= _MAX_NODES_WITH_VALUES and any(t.grad is not None for t in tensors)
+        grads = some_grads if self.grads is None else self.grads
+        scalar = all(t.shape == () for t in tensors)
+        few = size <= _MAX_NODES_WITH_DERIVATIVES
+        return Details(
+            values=size <= _MAX_NODES_WITH_VALUES if self.values is None else self.values,
+            grads=grads,
+            shapes=size <= MAX_NODES_WITH_SHAPES if self.shapes is None else self.shapes,
+            derivatives=grads and few and scalar if self.derivatives is None else self.derivatives,
+            cotangents=grads and few and scalar if self.cotangents is None else self.cotangents,
+        )
 
 
 def describe(
@@ -152,43 +251,187 @@ def describe(
     values: bool | None = None,
     grads: bool | None = None,
     shapes: bool | None = None,
+    derivatives: bool | None = None,
+    cotangents: bool | None = None,
     title: str | None = None,
+    flow: Flow | None = None,
+    origin: Callable[[Any], Origin] | None = None,
 ) -> Drawing:
-    """Read a graph into a `Drawing`, in time linear in its nodes and edges.
+    """Read a graph of any size into a `Drawing`, in time linear in its nodes and edges.
 
-    `values`, `grads` and `shapes` switch the details of every node on or off. Left at None, values
-    are shown up to 150 nodes, gradients too if there is any, shapes and dtypes up to 500.
+    `values`, `grads` and `shapes` switch the details of every node on or off, `derivatives` and
+    `cotangents` those of edges. Left at None, values are shown up to 150 nodes, gradients too if
+    there is any, shapes and dtypes up to 500; where all nodes are scalars with gradients, up to 60,
+    each edge shows ∂head/∂tail (1 as the cotangent of the head) and what flows back along it.
 
     Scalar constants are written into the operation that uses them, `power(·, 2)`; an array that is
     not a Tensor becomes a small node of its own.
 
-    Raises RenderError if the graph is empty or has more than `MAX_NODES` nodes.
+    Gradients are those that the Tensors hold, or those of `flow` where it is given. `origin` says
+    where a Tensor was made; nodes are then in groups by module, and parameters and constants in
+    the innermost one that holds all their uses.
+
+    Raises RenderError if the graph is empty.
     """
     tensors = graph.nodes
-    check_size(tensors, _ADVICE)
-    details = _Details(
-        values=len(tensors) <= _MAX_NODES_WITH_VALUES if values is None else values,
-        grads=_grads_by_default(tensors) if grads is None else grads,
-        shapes=len(tensors) <= MAX_NODES_WITH_SHAPES if shapes is None else shapes,
-    )
-    outputs = {id(output) for output in graph.outputs}
-    names: dict[int, str] = {}
-    nodes: list[Node] = []
-    edges: list[Edge] = []
+    if not tensors:
+        raise RenderError("nothing to draw: the graph has no nodes")
+    reader = _Reader(Details(values, grads, shapes, derivatives, cotangents).for_graph(tensors),
+                     flow, {id(output) for output in graph.outputs}, origin)
     for tensor in tensors:
+        reader.add(tensor)
+    groups = reader.group_leaves()
+    return Drawing(tuple(reader.nodes), tuple(reader.edges), clean(title) if title else None,
+                   tuple(groups), note=reader.staleness())
+
+
+class _Reader:
+    """The drawing of a graph as far as it is read."""
+
+    def __init__(
+        self, details: Details, flow: Flow | None, outputs: set[int],
+        origin: Callable[[Any], Origin] | None,
+    ) -> None:
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self._details = details
+        self._flow = flow
+        self._outputs = outputs
+        self._origin = origin
+        self._names: dict[int, str] = {}
+        #: The scopes of each node so far, by its number; None for leaves.
+        self._scopes: list[tuple[Any, ...] | None] = []
+        self._stale: str | None = None
+
+    def add(self, tensor: TensorLike) -> None:
         arguments: list[tuple[int, str]] = []
         for position, operand in enumerate(tensor.inputs):
-            if _is_tensor(operand):
-                arguments.append((position, names[id(operand)]))
+            if is_tensor(operand):
+                arguments.append((position, self._names[id(operand)]))
+                if self._stale is None and _born(operand) > _born(tensor):
+                    self._stale = clean(str(operand.label or "a leaf"))
             elif not _is_scalar(operand):
-                constant = _constant(f"n{len(nodes)}", operand, details)
-                nodes.append(constant)
-                arguments.append((position, constant.name))
-        name = names[id(tensor)] = f"n{len(nodes)}"
-        nodes.append(_node(name, tensor, details, is_output=id(tensor) in outputs))
-        edges.extend(edges_into(arguments, name, tensor.op))
-    check_size(nodes, _ADVICE)
-    return Drawing(tuple(nodes), tuple(edges), clean(title) if title else None)
+                name = f"n{len(self.nodes)}"
+                self._append(_constant(name, operand, self._details), None)
+                arguments.append((position, name))
+        name = self._names[id(tensor)] = f"n{len(self.nodes)}"
+        origin = self._origin(tensor) if self._origin is not None else Origin()
+        self._append(self._node(name, tensor, origin.place),
+                     None if tensor.op is None else origin.scopes)
+        self.edges.extend(self._edges(tensor, arguments, name))
+
+    def _append(self, node: Node, scopes: tuple[Any, ...] | None) -> None:
+        self.nodes.append(node)
+        self._scopes.append(scopes)
+
+    def _node(self, name: str, tensor: TensorLike, place: str | None) -> Node:
+        kind = _kind(tensor)
+        label = "" if tensor.label is None else clean(str(tensor.label))
+        call = "" if tensor.op is None else written(
+            tensor.op,
+            [scalar(x) if _is_constant_scalar(x) else OPEN_ARGUMENT for x in tensor.inputs],
+            tensor.attrs,
+        )
+        details, flow = self._details, self._flow
+        grad = tensor.grad if flow is None else flow.gradients.get(id(tensor))
+        return Node(
+            name=name,
+            kind=kind,
+            title=label or call or kind,
+            detail=f"= {call}" if label and call else "",
+            type=_type(tensor) if details.shapes else None,
+            value=quantity(tensor.numpy(force=True)) if details.values else None,
+            grad=_gradient(grad) if details.grads else None,
+            is_output=id(tensor) in self._outputs,
+            op=None if tensor.op is None else clean(tensor.op.name),
+            formula=None if tensor.op is None else tensor.op.formula,
+            scalars=tuple((i, scalar(x)) for i, x in enumerate(tensor.inputs)
+                          if _is_constant_scalar(x)),
+            shape=tensor.shape,
+            dtype=str(tensor.dtype),
+            place=place,
+        )
+
+    def _edges(
+        self, tensor: TensorLike, arguments: Sequence[tuple[int, str]], head: str
+    ) -> Iterator[Edge]:
+        plain = edges_into(arguments, head, tensor.op)
+        local: Mapping[int, Any] = {}
+        terms: Mapping[int, Any] = {}
+        if tensor.op is not None and tensor.requires_grad:
+            if self._details.derivatives:
+                local = local_derivatives(tensor)
+            if self._details.cotangents:
+                terms = terms_of(tensor) if self._flow is None else self._flow.terms_of(tensor)
+        if not local and not terms:
+            yield from plain
+            return
+        for edge, (i, _) in zip(plain, arguments, strict=True):
+            yield Edge(edge.tail, head, edge.position, argument=i,
+                       local=quantity(local[i]) if i in local else None,
+                       cotangent=quantity(terms[i]) if i in terms else None)
+
+    def staleness(self) -> str | None:
+        """What to say if an input was replaced after something had been computed from it."""
+        if self._stale is None:
+            return None
+        return (
+            f"{self._stale} has changed since: what was computed from it, and gradients, are out "
+            "of date (graph.fprop() recomputes them)"
+        )
+
+    def group_leaves(self) -> list[Group]:
+        """Put each node into its group, leaves into that of their uses, and return the groups."""
+        if not any(self._scopes):
+            return []
+        number = {node.name: i for i, node in enumerate(self.nodes)}
+        for edge in self.edges:
+            # Inputs stay outside: they belong to who calls the module.
+            tail = number[edge.tail]
+            if self.nodes[tail].kind in ("variable", "constant"):
+                used = self._scopes[number[edge.head]] or ()
+                seen = self._scopes[tail]
+                self._scopes[tail] = used if seen is None else _common(seen, used)
+        groups: dict[tuple[Any, ...], Group] = {}
+        for i, scopes in enumerate(self._scopes):
+            if scopes:
+                group = _entered(groups, scopes)
+                self.nodes[i] = replaced(self.nodes[i], group=group.name)
+        return list(groups.values())
+
+
+def _common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+    same = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        same += 1
+    return a[:same]
+
+
+def _entered(groups: dict[tuple[Any, ...], Group], scopes: tuple[Any, ...]) -> Group:
+    """The group of these scopes; it, and those around it, are made where they are missing."""
+    parent: Group | None = None
+    for depth in range(1, len(scopes) + 1):
+        key = scopes[:depth]
+        group = groups.get(key)
+        if group is None:
+            title = clean(str(scopes[depth - 1])) or "module"
+            path: tuple[str, ...]
+            outer, path = (None, ()) if parent is None else (parent.name, parent.path)
+            group = Group(f"g{len(groups)}", title, "module", outer, (*path, title))
+            groups[key] = group
+        parent = group
+    assert parent is not None
+    return parent
+
+
+def replaced(node: Node, **changes: Any) -> Node:
+    """`dataclasses.replace`, several times as fast."""
+    copy = object.__new__(Node)
+    for name in Node.__slots__:
+        object.__setattr__(copy, name, changes.get(name, getattr(node, name)))
+    return copy
 
 
 def clean(text: str, limit: int = _MAX_TEXT) -> str:
@@ -217,64 +460,32 @@ def quantity(array: Any) -> Quantity:
     """
     array = np.asarray(array)
     alarming = array.dtype.kind in "fc" and not bool(np.isfinite(array).all())
-    return Quantity(tuple(_lines(array)), alarming)
+    return Quantity(tuple(_lines(array)), alarming, array[()])
 
 
-_ADVICE = (
-    "Draw a part of the graph, starting from an inner Tensor instead of the output, or a smaller "
-    "instance of it (fewer layers, steps or units); str(ag.Graph(outputs)) lists all of it as text"
-)
-
-
-def check_size(nodes: Sequence[object], advice: str) -> None:
-    """Raise RenderError, with what to do instead, if there are no nodes or too many."""
-    if not nodes:
-        raise RenderError("nothing to draw: the graph has no nodes")
-    if len(nodes) > MAX_NODES:
-        raise RenderError(
-            f"a picture of {len(nodes):,} nodes cannot be read, and takes long to lay out; "
-            f"the limit is {MAX_NODES:,}. {advice}"
-        )
-
-
-def _grads_by_default(tensors: Sequence[TensorLike]) -> bool:
-    return len(tensors) <= _MAX_NODES_WITH_VALUES and any(t.grad is not None for t in tensors)
-
-
-def _is_tensor(operand: object) -> bool:
+def is_tensor(operand: object) -> bool:
+    """Whether it is a node of the graph, rather than an array or a number."""
     return hasattr(operand, "inputs")
+
+
+def _born(tensor: Any) -> float:
+    """When the value was computed or assigned, on the engine's clock."""
+    return getattr(tensor, "_born", 0)
 
 
 def _is_scalar(operand: object) -> bool:
     return getattr(operand, "shape", ()) == ()
 
 
-def _constant(name: str, array: Any, details: _Details) -> Node:
+def _constant(name: str, array: Any, details: Details) -> Node:
     return Node(
         name=name,
         kind="constant",
         title="constant",
         type=_type(array) if details.shapes else None,
         value=quantity(array) if details.values else None,
-    )
-
-
-def _node(name: str, tensor: TensorLike, details: _Details, *, is_output: bool) -> Node:
-    kind = _kind(tensor)
-    label = "" if tensor.label is None else clean(str(tensor.label))
-    call = "" if tensor.op is None else written(
-        tensor.op, [scalar(x) if _is_constant_scalar(x) else OPEN_ARGUMENT for x in tensor.inputs],
-        tensor.attrs,
-    )
-    return Node(
-        name=name,
-        kind=kind,
-        title=label or call or kind,
-        detail=f"= {call}" if label and call else "",
-        type=_type(tensor) if details.shapes else None,
-        value=quantity(tensor.numpy(force=True)) if details.values else None,
-        grad=_gradient(tensor.grad) if details.grads else None,
-        is_output=is_output,
+        shape=array.shape,
+        dtype=str(array.dtype),
     )
 
 
@@ -287,7 +498,7 @@ def _kind(tensor: TensorLike) -> Kind:
 def _gradient(grad: Any) -> Quantity:
     if grad is None:
         return Quantity((_NO_GRADIENT,))
-    return quantity(grad.numpy(force=True) if _is_tensor(grad) else grad)
+    return quantity(grad.numpy(force=True) if is_tensor(grad) else grad)
 
 
 def edges_into(
@@ -296,7 +507,7 @@ def edges_into(
     """An edge for each of (position, name) of a node's arguments."""
     obvious = len(arguments) < 2 or (op is not None and op.name in _COMMUTATIVE)
     for position, tail in arguments:
-        yield Edge(tail, head, None if obvious else position)
+        yield Edge(tail, head, None if obvious else position, argument=position)
 
 
 def written(op: OpLike, operands: Sequence[str], attributes: Mapping[str, Any]) -> str:
@@ -312,7 +523,7 @@ def written(op: OpLike, operands: Sequence[str], attributes: Mapping[str, Any]) 
 
 
 def _is_constant_scalar(operand: object) -> bool:
-    return not _is_tensor(operand) and _is_scalar(operand)
+    return not is_tensor(operand) and _is_scalar(operand)
 
 
 def _left_alone(key: str, value: object) -> bool:

@@ -11,12 +11,11 @@ they read `\\N`, `\\l` and a leading `<` as instructions, and record shapes brac
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import RenderError
-from .describe import Drawing, Edge, Kind, Node, Quantity
+from .describe import Drawing, Edge, Group, Kind, Node, Quantity, walk
 
 if TYPE_CHECKING:
     import graphviz
@@ -34,10 +33,24 @@ _STYLES: Mapping[str, Mapping[str, str]] = {
     "input": {"style": "filled,dashed", "fillcolor": "#eef2f6", "color": "#5f6c7b"},
     "constant": {"style": "", "shape": "plain"},
     "update": {"style": "rounded,filled", "fillcolor": "#fff4dc", "color": "#a86f12"},
+    "group": {"style": "filled", "shape": "box3d", "fillcolor": "#f4f6f8", "color": "#52606d"},
 }
 _OUTPUT = {"peripheries": "2", "fillcolor": "#e8f1fb", "color": "#1d5fa8"}
-_GROUP = {"style": "rounded,filled", "fillcolor": "#f4f6f8", "color": "#9aa5b1", "margin": "6"}
+_GROUPS: Mapping[str, Mapping[str, str]] = {
+    "fused": {"style": "rounded,filled", "fillcolor": "#e6f4f1", "color": "#2a7f6f",
+              "margin": "6"},
+    "module": {"style": "rounded", "color": "#9aa5b1", "margin": "8", "labeljust": "l"},
+    "side": {"style": "rounded,filled", "fillcolor": "#fafbfc", "color": "#c5ced8",
+             "margin": "10", "labeljust": "l"},
+}
 _BACK = {"style": "dashed", "color": "#a86f12", "constraint": "false"}
+_TIE = {"style": "dotted", "color": "#9aa5b1", "constraint": "false", "arrowhead": "none"}
+# Light enough to read on, and told apart by most colour-blind people; numbers say the same.
+PALETTE = (
+    "#cfe5f7", "#fbe0b5", "#cdebd8", "#f3d3e3", "#fff2b3", "#d9d4f0", "#f7cfc4", "#d6ecec",
+    "#e4e4c0", "#e0e5ea",
+)
+_LEGEND_COLUMNS = 4
 _GAP = "\N{NO-BREAK SPACE}" * 2
 _ALARMING = {"fillcolor": "#fdecea", "color": _ALARM, "penwidth": "2.5"}
 
@@ -51,8 +64,7 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
     """
     import graphviz
 
-    if rankdir not in RANK_DIRECTIONS:
-        raise RenderError(f"unknown rankdir {rankdir!r}: use one of {', '.join(RANK_DIRECTIONS)}")
+    check_direction(rankdir)
     dot = graphviz.Digraph(
         graph_attr={
             "rankdir": rankdir,
@@ -79,25 +91,57 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
             "arrowsize": "0.6",
         },
     )
-    if drawing.title:
-        dot.attr(label=f"<<B>{_text(drawing.title)}</B>>", labelloc="t", fontsize="14")
-    titles = {group.name: group.title for group in drawing.groups}
-    for name, members in groupby(drawing.nodes, key=lambda node: node.group):
-        if name is None:
-            _draw(dot, members)
-        else:
-            with dot.subgraph(name=f"cluster_{name}") as frame:
-                frame.attr(label=f"<{_small(titles[name])}>", **_GROUP)
-                _draw(frame, members)
+    caption = _caption(drawing)
+    if caption:
+        dot.attr(label=f"<{caption}>", labelloc="t", fontsize="14")
+    _draw(dot, drawing)
     kinds = {node.name: node.kind for node in drawing.nodes}
-    for edge in drawing.edges:
-        dot.edge(edge.tail, edge.head, **_edge_attributes(edge, kinds[edge.tail]))
+    for i, edge in enumerate(drawing.edges):
+        dot.edge(edge.tail, edge.head, id=f"e{i}", **_edge_attributes(edge, kinds[edge.tail]))
     return dot
 
 
-def _draw(dot: graphviz.Digraph, nodes: Iterable[Node]) -> None:
-    for node in nodes:
-        dot.node(node.name, label=_label(node), **_style(node))
+def check_direction(rankdir: str) -> None:
+    """Raise RenderError if the direction is none that data can flow in."""
+    if rankdir not in RANK_DIRECTIONS:
+        raise RenderError(f"unknown rankdir {rankdir!r}: use one of {', '.join(RANK_DIRECTIONS)}")
+
+
+def _draw(dot: graphviz.Digraph, drawing: Drawing) -> None:
+    """The nodes in order, a group in the place of its first node with all that is in it."""
+    frames = [dot]
+    for step in walk(drawing):
+        if isinstance(step, Node):
+            frames[-1].node(step.name, label=_label(step), id=step.name, **_style(step))
+        elif isinstance(step, Group):
+            frame = type(dot)(name=f"cluster_{step.name}")
+            frame.attr(label=f"<{_small(step.title)}>", id=f"group_{step.name}",
+                       **_GROUPS[step.kind])
+            frames.append(frame)
+        else:
+            frame = frames.pop()
+            frames[-1].subgraph(frame)
+
+
+def _caption(drawing: Drawing) -> str:
+    """The title, the note and the legend."""
+    lines = [f"<B>{_text(drawing.title)}</B>"] if drawing.title else []
+    lines += [_small(line) for line in (drawing.note or "").splitlines()]
+    if not drawing.legend:
+        return "<BR/>".join(lines)
+    rows = [f'<TR><TD COLSPAN="{2 * _LEGEND_COLUMNS}">{line}</TD></TR>' for line in lines]
+    for start in range(0, len(drawing.legend), _LEGEND_COLUMNS):
+        cells = "".join(
+            f'<TD BGCOLOR="{colour(i)}" WIDTH="14"></TD><TD ALIGN="LEFT">{_small(text)}</TD>'
+            for i, text in enumerate(drawing.legend[start:start + _LEGEND_COLUMNS], start)
+        )
+        rows.append(f"<TR>{cells}</TR>")
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4">{"".join(rows)}</TABLE>'
+
+
+def colour(number: int) -> str:
+    """The colour of an entry of the legend; they come again where there are many."""
+    return PALETTE[number % len(PALETTE)]
 
 
 def _text(text: str) -> str:
@@ -108,8 +152,10 @@ def _text(text: str) -> str:
 
 def _style(node: Node) -> dict[str, str]:
     style = dict(_STYLES[node.kind])
+    if node.colour is not None:
+        style["fillcolor"] = colour(node.colour)
     if node.is_output:
-        style |= _OUTPUT
+        style |= _OUTPUT if node.colour is None else {"peripheries": "2"}
     if node.alarming:
         style |= _ALARMING
     return style
@@ -118,11 +164,34 @@ def _style(node: Node) -> dict[str, str]:
 def _edge_attributes(edge: Edge, tail: Kind) -> Mapping[str, str]:
     if edge.back:
         return _BACK
+    if edge.tie:
+        return _TIE
     # Heavy edges are kept short and straight: the computation runs in a line, leaves join it.
-    attributes = {"weight": "4"} if tail == "operation" else {}
+    attributes = {"weight": "4"} if tail in ("operation", "group") else {}
+    lines = []
     if edge.position is not None:
-        attributes["label"] = str(edge.position)
+        lines.append(str(edge.position))
+    if edge.count > 1:
+        lines.append(f"× {edge.count}")
+        attributes["penwidth"] = "2"
+    if edge.local is None and edge.cotangent is None:
+        if lines:
+            attributes["label"] = ", ".join(lines)
+        return attributes
+    rows = [_text(", ".join(lines))] if lines else []
+    if edge.local is not None:
+        rows.append(_on_edge("\N{PARTIAL DIFFERENTIAL}", edge.local, _INK))
+    if edge.cotangent is not None:
+        rows.append(_on_edge("\N{LEFTWARDS ARROW}", edge.cotangent, _GRADIENT))
+    attributes["label"] = f"<{'<BR/>'.join(rows)}>"
     return attributes
+
+
+def _on_edge(name: str, quantity: Quantity, colour: str) -> str:
+    text = "<BR/>".join(map(_text, quantity.lines))
+    if quantity.alarming:
+        text, colour = f"<B>{text}</B>", _ALARM
+    return f'{name} <FONT COLOR="{colour}">{text}</FONT>'
 
 
 def _label(node: Node) -> str:
@@ -134,6 +203,8 @@ def _rows(node: Node) -> Iterator[str]:
     yield f'<TD COLSPAN="2">{_heading(node)}</TD>'
     if node.type is not None:
         yield f'<TD COLSPAN="2">{_small(node.type)}</TD>'
+    if node.place is not None:
+        yield f'<TD COLSPAN="2">{_small(node.place)}</TD>'
     if node.value is not None:
         yield _quantity("value", node.value, _MUTED if node.kind == "constant" else _INK)
     if node.grad is not None:
@@ -144,6 +215,8 @@ def _heading(node: Node) -> str:
     if node.kind == "constant":
         return _small(node.title)
     title = f"<B>{_text(node.title)}</B>"
+    if node.kind == "group":
+        return f"{title}<BR/>{_small(node.detail)}" if node.detail else title
     return f"{title} {_text(node.detail)}" if node.detail else title
 
 

@@ -16,14 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RenderError
+from .describe import MAX_NODES
 from .fonts import bundled_fonts
 
 if TYPE_CHECKING:
     import graphviz
 
-FORMATS = ("svg", "png", "pdf", "dot", "gv")
-"""What can be written. dot and gv both name the source, which needs no layout."""
+    from .describe import Drawing
 
+FORMATS = ("svg", "png", "pdf", "dot", "gv", "mmd", "txt")
+"""What can be written. dot and gv both name the source, which needs no layout; mmd is Mermaid, txt
+an outline."""
+
+LAID_OUT = ("svg", "png", "pdf")
 _SOURCE_FORMATS = ("dot", "gv")
 _PNG_DPI = "144"
 """Twice the usual screen, for legible text."""
@@ -50,14 +55,26 @@ def choose_format(path: Path, format: str | None = None) -> str:
     raise RenderError(f"unknown format {chosen!r}: use one of {known}")
 
 
+def check_size(drawing: Drawing) -> None:
+    """Raise RenderError, with what to do instead, if the layout would take too long."""
+    if len(drawing.nodes) > MAX_NODES:
+        raise RenderError(
+            f"a picture of {len(drawing.nodes):,} nodes cannot be read, and takes long to lay out; "
+            f"the limit is {MAX_NODES:,}. Leave `collapse` out to have it made smaller, choose "
+            "which modules to close, or draw a part of the graph, starting from an inner Tensor; "
+            "text, DOT and Mermaid have no limit"
+        )
+
+
 def draw(dot: graphviz.Digraph, format: str = "svg") -> bytes:
     """Lay a graph out and return the bytes of the finished picture.
 
     Raises RenderError for an unknown format, where no layout engine can be loaded, and if the
     engine fails.
     """
-    if format not in FORMATS:
-        raise RenderError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}")
+    if format not in LAID_OUT and format not in _SOURCE_FORMATS:
+        known = ", ".join((*LAID_OUT, *_SOURCE_FORMATS))
+        raise RenderError(f"unknown format {format!r}: use one of {known}")
     if format in _SOURCE_FORMATS:
         return str(dot.source).encode()
     if format == "png":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..compiler.program import Atom, Instruction, Program, Var, naming
+from ..errors import RenderError
 from .describe import (
     MAX_ELEMENTS,
     MAX_NODES_WITH_SHAPES,
@@ -14,17 +15,11 @@ from .describe import (
     Edge,
     Group,
     Node,
-    check_size,
     clean,
     edges_into,
     quantity,
     scalar,
     written,
-)
-
-_ADVICE = (
-    "Draw a smaller instance of the function (fewer layers, steps or units); `.explain()` of a "
-    "compiled function, or str(program), lists all of it as text"
 )
 
 
@@ -38,9 +33,8 @@ def describe_program(
     to which an edge leads back from the node of the update. Scalar constants are written into the
     instruction that uses them. Instructions that are run as one are drawn in a group.
 
-    Raises RenderError if the program is empty or makes more than `MAX_NODES` nodes.
+    Raises RenderError if the program is empty.
     """
-    check_size((*program.inputs, *program.constants, *_instructions(program)), _ADVICE)
     drawing = _Drawing(program, shapes)
     updated = dict(program.updates)
     for x in program.inputs:
@@ -59,7 +53,8 @@ def describe_program(
     for value in program.outputs:
         if not isinstance(value, Var):
             drawing.append(kind="constant", title=scalar(value), is_output=True)
-    check_size(drawing.nodes, _ADVICE)
+    if not drawing.nodes:
+        raise RenderError("nothing to draw: the program is empty")
     return Drawing(tuple(drawing.nodes), tuple(drawing.edges), clean(title) if title else None,
                    tuple(drawing.groups), "TB")
 
@@ -92,6 +87,8 @@ class _Drawing:
         name = self.append(
             **about,
             type=", ".join(map(self._type, values)) if self._shapes else None,
+            shape=values[0].type.shape,
+            dtype=str(values[0].type.dtype),
             is_output=not self._outputs.isdisjoint(values),
         )
         self._node_of.update(dict.fromkeys(values, name))
@@ -147,7 +144,10 @@ class _Drawing:
         )
         name = self.add(
             *instruction.outs, kind="operation", title=label or call,
-            detail=f"= {call}" if label else "", group=group,
+            detail=f"= {call}" if label else "", group=group, op=clean(instruction.op.name),
+            formula=instruction.op.formula,
+            scalars=tuple((i, self._written(x)) for i, x in enumerate(instruction.args)
+                          if x not in self._node_of),
         )
         self.edges.extend(self._edges(instruction.args, name, instruction))
 

@@ -11,6 +11,7 @@ import nn
 from autograd_core.compiler.passes import fuse
 from autograd_core.compiler.program import Instruction, Program, Type, Var, verify
 from autograd_core.op import OPS
+from autograd_core.render import drawing_of
 from autograd_core.render.describe import MAX_NODES, Edge
 from autograd_core.render.programs import describe_program
 
@@ -71,18 +72,19 @@ def test_the_source_of_a_fused_group():
     )
     assert "".join(ag.to_dot(program, shapes=False).body) == "".join([
         f'\tn0 [label={label.format("input")} color="#5f6c7b" fillcolor="#eef2f6" '
-        'style="filled,dashed"]\n',
+        'id=n0 style="filled,dashed"]\n',
         '\tsubgraph cluster_0 {\n',
-        '\t\tcolor="#9aa5b1" fillcolor="#f4f6f8" label=<<FONT POINT-SIZE="9" COLOR="#5f6c7b">'
-        'fused: block by block</FONT>> margin=6 style="rounded,filled"\n',
+        '\t\tcolor="#2a7f6f" fillcolor="#e6f4f1" id=group_0 label=<<FONT POINT-SIZE="9" '
+        'COLOR="#5f6c7b">fused: block by block</FONT>> margin=6 style="rounded,filled"\n',
         f'\t\tn1 [label={label.format("multiply")} color="#7b8794" fillcolor="#ffffff" '
-        'style="rounded,filled"]\n',
+        'id=n1 style="rounded,filled"]\n',
         f'\t\tn2 [label={label.format("sum")} color="#7b8794" fillcolor="#ffffff" '
-        'style="rounded,filled"]\n',
+        'id=n2 style="rounded,filled"]\n',
         '\t}\n',
-        f'\tn3 [label={label.format("sqrt")} color="#1d5fa8" fillcolor="#e8f1fb" peripheries=2 '
-        'style="rounded,filled"]\n',
-        '\tn0 -> n1\n', '\tn0 -> n1\n', '\tn1 -> n2 [weight=4]\n', '\tn2 -> n3 [weight=4]\n',
+        f'\tn3 [label={label.format("sqrt")} color="#1d5fa8" fillcolor="#e8f1fb" id=n3 '
+        'peripheries=2 style="rounded,filled"]\n',
+        '\tn0 -> n1 [id=e0]\n', '\tn0 -> n1 [id=e1]\n', '\tn1 -> n2 [id=e2 weight=4]\n',
+        '\tn2 -> n3 [id=e3 weight=4]\n',
     ])
 
 
@@ -117,7 +119,8 @@ def test_updates_come_back_to_the_input():
         ("operation", "subtract", "%2 : f64[3]"), ("update", "w <-", None),
     ]
     assert drawing.edges == (
-        Edge("n0", "n2", 0), Edge("n1", "n2", 1), Edge("n2", "n3"), Edge("n3", "n0", back=True),
+        Edge("n0", "n2", 0, argument=0), Edge("n1", "n2", 1, argument=1),
+        Edge("n2", "n3", argument=0), Edge("n3", "n0", back=True),
     )
 
 
@@ -240,13 +243,27 @@ def test_only_compiled_functions_have_stages(options):
             ag.to_dot(drawable, **options)
 
 
-def test_a_program_too_large_to_read():
+def test_a_long_program_is_collapsed_and_not_laid_out_in_full(tmp_path):
     x = var()
     instructions = []
     while len(instructions) < MAX_NODES:
         instructions.append(call("exp", instructions[-1].out if instructions else x, shape=()))
-    with pytest.raises(ag.RenderError, match=r"1,001 nodes .* `\.explain\(\)`"):
-        ag.to_dot(Program((x,), tuple(instructions), (instructions[-1].out,)))
+    program = Program((x,), tuple(instructions), (instructions[-1].out,))
+    assert "exp × 999" in ag.to_text(program)
+    with pytest.raises(ag.RenderError, match=r"1,001 nodes .* Leave `collapse` out"):
+        ag.render(program, tmp_path / "program.svg", collapse=False)
+    assert not list(tmp_path.iterdir())
+    assert len(ag.to_text(program, collapse=False).splitlines()) == MAX_NODES + 2
+
+
+@pytest.mark.parametrize(("stage", "ops"), [
+    ("before", ["multiply", "power", "sum"]), ("dead", ["multiply", "power", "sum"]),
+    ("simplify", ["multiply", "sum"]), ("fuse", ["multiply", "sum"]),
+])
+def test_a_stage_may_be_a_pass(stage, ops):
+    squares(np.ones(3))
+    drawing = drawing_of(squares, stage=stage)
+    assert [node.op for node in drawing.nodes if node.op] == ops
 
 
 def test_drawing_changes_nothing():

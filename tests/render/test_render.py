@@ -116,13 +116,15 @@ def test_only_tensors_and_graphs_can_be_drawn(wrong):
         ag.to_dot(wrong)
 
 
-def test_a_graph_that_is_too_large_says_so_and_writes_nothing(tmp_path):
+def test_a_graph_that_is_too_large_is_collapsed_and_says_so(tmp_path):
     x = ag.tensor(1.0, requires_grad=True)
     for _ in range(5_000):
         x = x * 1.0
+    text = ag.render(x, tmp_path / "x.svg").read_text()
+    assert "5,001 nodes, drawn as" in text and "collapse=False shows all" in text
     with pytest.raises(ag.RenderError, match="5,001 nodes"):
-        ag.render(x, tmp_path / "x.svg")
-    assert not list(tmp_path.iterdir())
+        ag.render(x, tmp_path / "y.svg", collapse=False)
+    assert not (tmp_path / "y.svg").exists()
 
 
 def test_a_hostile_label(tmp_path):
