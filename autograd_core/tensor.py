@@ -236,6 +236,7 @@ def is_operand(x: Any) -> bool:
 def constant(x: Any, op: Op | None = None) -> Array:
     """An operand that is no node, as the graph keeps it: the caller cannot change it later."""
     if isinstance(x, np.ndarray):
+        x = plain(x, f"{op}: an operand")
         if x.dtype.hasobject:
             raise TypeError(
                 f"{op}: an array of dtype object (at {caller()}); "
@@ -254,6 +255,23 @@ def constant(x: Any, op: Op | None = None) -> Array:
     raise TypeError(f"{op}: cannot compute with {x!r} of type {type(x).__name__} (at {caller()})")
 
 
+def plain(x: np.ndarray, what: str) -> np.ndarray:
+    """``x`` as an array whose operators mean what they mean everywhere here.
+
+    Raises for a subclass: a matrix multiplies otherwise, a masked array would lose its mask, one
+    with units these. A memory map is an array.
+    """
+    if type(x) is np.ndarray:
+        return x
+    if isinstance(x, np.memmap):
+        return x.view(np.ndarray)
+    fix = "`x.filled(value)`" if hasattr(x, "mask") else "`np.asarray(x)`"
+    raise TypeError(
+        f"{what} is of type {type(x).__name__}, whose operators may mean something else than those "
+        f"of arrays (at {caller()}); pass {fix}"
+    )
+
+
 def as_data(data: Any, dtype: Any = None) -> Array:
     """What ``ag.tensor`` stores for ``data``: a copy of arrays and lists, scalars as scalars."""
     if isinstance(data, Tensor):
@@ -263,6 +281,8 @@ def as_data(data: Any, dtype: Any = None) -> Array:
         data = data._data
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
         return data if dtype is None else data.astype(dtype)
+    if isinstance(data, np.ndarray):
+        data = plain(data, "tensor: what it is made of")
     try:
         result = np.array(data, dtype=dtype)
     except (ValueError, OverflowError) as cause:

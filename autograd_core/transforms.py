@@ -62,7 +62,7 @@ def _alias(x: Any, name: str, copy: bool) -> Tensor:
     if isinstance(x, Node):
         data = x._data
     else:
-        data = x if isinstance(x, np.ndarray) and x.ndim and not copy else as_data(x)
+        data = x if type(x) is np.ndarray and x.ndim and not copy else as_data(x)
     if data.dtype.kind != "f":
         check_differentiable(data, f"{name}: an argument")
     return record(identity, (x,), {}) if isinstance(x, Node) else leaf(data, False)

@@ -42,6 +42,10 @@ def write_flat(t, s, a):
     a.flat = t
 
 
+class Matrix(np.ndarray):
+    """An array whose `*` is not that of arrays."""
+
+
 # Every way for a Tensor into NumPy that could lose its gradient. Each names what comes of it: None
 # where the call is recorded, else the error and what its message tells the reader to write.
 DETACH = (ag.ConversionError, "t.detach().numpy()")
@@ -101,6 +105,14 @@ DOORS = {
     "complex(s)": (lambda t, s, a: complex(s), ITEM),
     "t.numpy()": (lambda t, s, a: t.numpy(), DETACH),
     "ag.tensor([s])": (lambda t, s, a: ag.tensor([s]), DETACH),
+    # Operators of their own: a product of matrices, and a mask that would be lost.
+    "t * matrix": (lambda t, s, a: t * a.view(Matrix), (TypeError, "np.asarray(x)")),
+    "matrix * t": (lambda t, s, a: a.view(Matrix) * t, (TypeError, "np.asarray(x)")),
+    "t * masked": (lambda t, s, a: t * np.ma.masked_less(a, 0), (TypeError, "x.filled(value)")),
+    "ag.tensor(masked)": (
+        lambda t, s, a: ag.tensor(np.ma.masked_less(a, 0)), (TypeError, "x.filled(value)")),
+    "grad at masked": (
+        lambda t, s, a: ag.grad(np.sum)(np.ma.masked_less(a, 0)), (TypeError, "x.filled(value)")),
     "a + t": (lambda t, s, a: a + t, None),
     "a @ t": (lambda t, s, a: a @ t, None),
     "np.float64 * t": (lambda t, s, a: np.float64(2.0) * t, None),

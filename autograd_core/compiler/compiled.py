@@ -100,6 +100,8 @@ class _Plan:
         self.kinds: list[tuple[Type, bool]] = []
         #: Shapes and dtypes, where all arguments are arrays passed by position.
         self.simple: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        #: The arguments that the program is given: a Tensor that is passed twice, once.
+        self.passed: list[int] = []
         #: Per input after the arguments: the leaves in it, and whether it is storage of ours.
         self.inputs: list[tuple[tuple[Node, ...], bool, bool]] = []
         self.leaves: list[tuple[Node, Any, bool]] = []
@@ -345,7 +347,7 @@ class Compiled:
     def _run(self, plan: _Plan, given: Sequence[Any]) -> Any:
         raw = given if plan.simple is not None else [
             (x._data if x._lent is None else x.settle()) if isinstance(x, Node) else x
-            for x in given
+            for x in [given[i] for i in plan.passed]
         ]
         sample = _begin(plan) if plan.sources else None
         self._busy = True
@@ -486,6 +488,7 @@ class Compiled:
         positions: dict[Node, int] = {}
         for i, x in enumerate(nodes):
             positions.setdefault(x, i)
+        plan.passed = list(positions.values())
 
         outputs: list[Node] = []
         returned: list[tuple[int, Node]] = []
@@ -753,6 +756,8 @@ def _varies(x: Any) -> bool:
 def _outline(x: Any, given: list[Any], where: str) -> Any:
     """The part of an argument that a recording depends on."""
     if type(x) is _ndarray or _varies(x):
+        if isinstance(x, _ndarray):
+            x = engine.plain(x, f"compile: {where}")
         given.append(x)
         value = x._data if isinstance(x, Node) else x
         if not isinstance(value, (float, _ndarray, np.generic)) or (
