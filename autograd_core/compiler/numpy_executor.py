@@ -798,7 +798,7 @@ def _concatenate(w: _Writer, n: int, step: Instruction, out: str) -> None:
 def _pack(w: _Writer, n: int, step: Instruction, out: str) -> None:
     offset = 0
     for k, x in enumerate(step.args):
-        if x not in w.inside or w.inside[x][0] is not step.out:
+        if w.inside.get(x) != (step.out, offset):  # it may also be packed in other places
             target = f"{out}_{k}"
             end = offset + x.type.size
             line = f"{target} = {out}[{offset}:{end}].reshape({x.type.shape!r})"

@@ -780,3 +780,27 @@ def test_an_update_does_not_overwrite_what_is_still_read(f, n):
         compiled()
         for x, y in zip(eager, others, strict=True):
             np.testing.assert_allclose(y.numpy(force=True), x.numpy(force=True))
+
+
+def test_parameters_with_one_gradient_between_them_are_all_updated():
+    """Their update reads the gradient's buffer in two places of the packed gradients."""
+    ps = [ag.tensor(np.full((3, 2), float(i)), True) for i in range(2)]
+    velocities = [ag.tensor(np.zeros((3, 2))) for _ in ps]
+
+    @ag.compile
+    def step(x):
+        for p in ps:
+            p.zero_grad()
+        ((x @ ps[0] + x @ ps[1]) ** 2).sum().backward()
+        for p, v in zip(ps, velocities, strict=True):
+            v.assign(0.5 * v + p.grad)
+            p.assign(p - 0.01 * v)
+
+    expected, velocity = [np.full((3, 2), float(i)) for i in range(2)], np.zeros((3, 2))
+    for seed in range(4):
+        x = np.random.default_rng(seed).standard_normal((4, 3))
+        velocity = 0.5 * velocity + 2 * x.T @ (x @ (expected[0] + expected[1]))
+        expected = [p - 0.01 * velocity for p in expected]
+        step(x)
+        for p, value in zip(ps, expected, strict=True):
+            np.testing.assert_allclose(p.numpy(force=True), value, rtol=1e-10)
