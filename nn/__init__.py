@@ -10,27 +10,84 @@ Nothing here defines a derivative: a layer, a loss or an optimiser is an express
 functions and operators, and what the engine can do with an expression it can do with a network.
 """
 
-from . import activations, init, losses, optim
+from . import activations, init, losses, networks, optim, penalties
+from .activations import (
+    ELU,
+    GELU,
+    SELU,
+    Absolute,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    Maxout,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Step,
+    Tanh,
+)
 from .io import load, save
-from .layers import MLP, Layer, Linear, Neuron, Sequential
-from .module import Module, Parameter
+from .layers import MLP, Bilinear, Embedding, Ensemble, Flatten, Linear, Residual, Sequential
+from .mixture import MixtureDensity
+from .module import Buffer, Module, Parameter
+from .neurons import RBF, Layer, LinearNeuron, MaxoutLayer, Neuron, Perceptron
+from .normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from .training import History, fit, predict
 
 __all__ = [
+    "ELU",
+    "GELU",
     "MLP",
+    "RBF",
+    "SELU",
+    "Absolute",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Bilinear",
+    "Buffer",
+    "Embedding",
+    "Ensemble",
+    "Flatten",
+    "Hardtanh",
     "History",
+    "Identity",
     "Layer",
+    "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "LinearNeuron",
+    "LogSoftmax",
+    "Maxout",
+    "MaxoutLayer",
+    "MixtureDensity",
     "Module",
     "Neuron",
+    "PReLU",
     "Parameter",
+    "Perceptron",
+    "ReLU",
+    "Residual",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Step",
+    "Tanh",
     "activations",
     "fit",
     "init",
     "load",
     "losses",
+    "networks",
     "optim",
+    "penalties",
     "predict",
     "save",
 ]

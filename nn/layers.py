@@ -1,8 +1,9 @@
-"""Neurons, layers of neurons, and networks of layers."""
+"""Layers, and networks of layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,90 +13,15 @@ import autograd_core as ag
 
 from . import activations
 from .activations import Activation
-from .init import Initializer, as_rng
+from .checks import as_array, check_features, check_sizes
+from .init import Initializer, Random, as_rng, normal
 from .init import get as get_init
+from .lookup import name_of
 from .module import Module, Parameter
 
-__all__ = ["MLP", "Layer", "Linear", "Neuron", "Sequential"]
-
-Random = np.random.Generator | int | None
-
-
-def _check_features(x: Any, n_in: int, name: str) -> Any:
-    """The input as an array, its last axis checked."""
-    if not hasattr(x, "shape"):
-        x = ag.array(x)
-    shape = x.shape
-    if not shape or shape[-1] != n_in:
-        raise ag.ShapeError(
-            f"{name}: the input has shape {shape}, but its last axis must hold {n_in} features"
-            + ("; a batch has shape (batch, features)" if len(shape) < 2 else "")
-        )
-    return x
-
-
-class Neuron(Module):
-    """One unit: y = f(w · x + b).
-
-    ``x`` has shape (n_in,) or (batch, n_in), or is a list of n_in scalars; ``y`` has shape () or
-    (batch,). Parameters: ``weight`` of shape (n_in,), ``bias`` of shape ().
-    """
-
-    def __init__(
-        self,
-        n_in: int,
-        activation: str | Activation | None = "sigmoid",
-        *,
-        init: str | Initializer = "xavier",
-        rng: Random = None,
-        dtype: Any = np.float32,
-    ) -> None:
-        if n_in < 1:
-            raise ValueError(f"Neuron: n_in must be positive, got {n_in}")
-        weight = get_init(init)((n_in, 1), as_rng(rng), dtype)
-        self.weight = Parameter(weight[:, 0], label="w")
-        self.bias = Parameter(np.zeros((), dtype), label="b")
-        self.activation = activations.get(activation)
-
-    def forward(self, x: Any) -> Any:
-        x = _check_features(x, self.weight.shape[0], "Neuron")
-        return self.activation(x @ self.weight + self.bias)
-
-    def describe(self) -> str:
-        return f"Neuron({self.weight.shape[0]}, {_name(self.activation)})"
-
-
-class Layer(Module):
-    """Units side by side on the same input, each its own :class:`Neuron`.
-
-    ``x`` of shape (n_in,) or (batch, n_in) gives (n_out,) or (batch, n_out). It computes what
-    ``Linear`` with an activation computes, unit by unit, so that every unit shows in the graph.
-    """
-
-    def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        activation: str | Activation | None = "sigmoid",
-        *,
-        init: str | Initializer = "xavier",
-        rng: Random = None,
-        dtype: Any = np.float32,
-    ) -> None:
-        if n_in < 1 or n_out < 1:
-            raise ValueError(f"Layer: sizes must be positive, got {n_in} and {n_out}")
-        source = as_rng(rng)
-        weights = get_init(init)((n_in, n_out), source, dtype)
-        self.neurons = [
-            Neuron(n_in, activation, init=lambda *_, w=weights[:, i : i + 1]: w, rng=source,
-                   dtype=dtype)
-            for i in range(n_out)
-        ]
-
-    def forward(self, x: Any) -> Any:
-        if not hasattr(x, "shape"):
-            x = ag.array(x)
-        return np.stack([neuron(x) for neuron in self.neurons], axis=-1)
+__all__ = [
+    "MLP", "Bilinear", "Embedding", "Ensemble", "Flatten", "Linear", "Residual", "Sequential",
+]
 
 
 class Linear(Module):
@@ -120,8 +46,7 @@ class Linear(Module):
         rng: Random = None,
         dtype: Any = np.float32,
     ) -> None:
-        if n_in < 1 or n_out < 1:
-            raise ValueError(f"Linear: sizes must be positive, got {n_in} and {n_out}")
+        check_sizes("Linear", n_in, n_out)
         self.weight = Parameter(get_init(init)((n_in, n_out), as_rng(rng), dtype), label="W")
         self.bias = Parameter(np.zeros(n_out, dtype), label="b") if bias else None
 
@@ -129,13 +54,134 @@ class Linear(Module):
         try:
             y = x @ self.weight
         except (ag.ShapeError, TypeError):
-            _check_features(x, self.weight.shape[0], "Linear")
+            check_features(x, self.weight.shape[0], "Linear")
             raise
         return y if self.bias is None else y + self.bias
 
     def describe(self) -> str:
         n_in, n_out = self.weight.shape
         return f"Linear({n_in}, {n_out}{'' if self.bias is not None else ', bias=False'})"
+
+
+class Bilinear(Module):
+    """A form that is linear in each of two inputs: yₖ = Σᵢⱼ uᵢ Wᵢⱼₖ vⱼ + bₖ.
+
+    ``u`` of shape (..., n_first) and ``v`` of shape (..., n_second) give (..., n_out); the axes in
+    front must be equal. Parameters: ``weight`` of shape (n_first, n_second, n_out) and, with
+    ``bias=True``, ``bias`` of shape (n_out,), initially 0.
+
+    >>> nn.Bilinear(3, 4, 2, rng=0)(np.ones((5, 3), np.float32), np.ones((5, 4), np.float32)).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        n_first: int,
+        n_second: int,
+        n_out: int,
+        bias: bool = True,
+        *,
+        init: str | Initializer = "xavier",
+        rng: Random = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        check_sizes("Bilinear", n_first, n_second, n_out)
+        # Each output is a sum of n_first n_second terms: that is its fan-in.
+        weight = get_init(init)((n_first * n_second, n_out), as_rng(rng), dtype)
+        self.weight = Parameter(weight.reshape(n_first, n_second, n_out), label="W")
+        self.bias = Parameter(np.zeros(n_out, dtype), label="b") if bias else None
+
+    def forward(self, u: Any, v: Any) -> Any:
+        n_first, n_second, n_out = self.weight.shape
+        u, v = check_features(u, n_first, "Bilinear"), check_features(v, n_second, "Bilinear")
+        if u.shape[:-1] != v.shape[:-1]:
+            raise ag.ShapeError(
+                f"Bilinear: the inputs have shapes {tuple(u.shape)} and {tuple(v.shape)}; all axes "
+                "but the last must be equal"
+            )
+        front = tuple(u.shape[:-1])
+        of_u = u @ self.weight.reshape((n_first, n_second * n_out))
+        y = (v[..., None, :] @ of_u.reshape((*front, n_second, n_out)))[..., 0, :]
+        return y if self.bias is None else y + self.bias
+
+    def describe(self) -> str:
+        sizes = ", ".join(map(str, self.weight.shape))
+        return f"Bilinear({sizes}{'' if self.bias is not None else ', bias=False'})"
+
+
+class Embedding(Module):
+    """A table with a vector for each of n things: y = weight[i].
+
+    ``i``: integers in [0, n), of any shape (...); ``y`` has shape (..., n_features). Parameter:
+    ``weight`` of shape (n, n_features), initially N(0, 1). The gradient of a row is the sum over
+    all places where its number stands.
+
+    Raises ``TypeError`` for numbers that are no integers and ``ValueError`` for one out of range,
+    in compiled functions at every call. Source: Bengio, Ducharme, Vincent, Jauvin, "A neural
+    probabilistic language model" (2003).
+
+    >>> nn.Embedding(10, 4, rng=0)(np.array([[1, 2, 3], [4, 4, 4]])).shape
+    (2, 3, 4)
+    """
+
+    def __init__(
+        self,
+        n: int,
+        n_features: int,
+        *,
+        init: str | Initializer | None = None,
+        rng: Random = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        check_sizes("Embedding", n, n_features)
+        scheme = normal(1.0) if init is None else get_init(init)
+        self.weight = Parameter(scheme((n, n_features), as_rng(rng), dtype), label="E")
+
+    def forward(self, i: Any) -> Any:
+        i = as_array(i)
+        if i.dtype.kind not in "iu":
+            raise TypeError(f"Embedding: what is looked up must be integers, got {i.dtype}")
+        if isinstance(i, ag.Tensor):
+            ag.callback(_check_range, i, self.weight.shape[0])
+        else:
+            _check_range(i, self.weight.shape[0])
+        return self.weight[i]
+
+    def describe(self) -> str:
+        n, n_features = self.weight.shape
+        return f"Embedding({n}, {n_features})"
+
+
+def _check_range(i: Any, n: int) -> None:
+    """Raise unless all are in [0, n): -1 would be the last row without a word."""
+    fine = (i >= 0) & (i < n)
+    if not fine.all():
+        raise ValueError(f"Embedding: {i[~fine][0]} is out of range for {n} rows (0 to {n - 1})")
+
+
+class Flatten(Module):
+    """All axes from ``start`` on as one: (batch, a, b, ...) becomes (batch, a b ...).
+
+    >>> nn.Flatten()(np.ones((5, 2, 3))).shape
+    (5, 6)
+    """
+
+    def __init__(self, start: int = 1) -> None:
+        if start < 0:
+            raise ValueError(f"Flatten: start must not be negative, got {start}")
+        self.start = start
+
+    def forward(self, x: Any) -> Any:
+        x = as_array(x)
+        shape = tuple(x.shape)
+        if len(shape) < self.start:
+            raise ag.ShapeError(
+                f"Flatten: the input has shape {shape}, without the {self.start} axes to be kept"
+            )
+        return x.reshape((*shape[: self.start], math.prod(shape[self.start :])))
+
+    def describe(self) -> str:
+        return f"Flatten({self.start})"
 
 
 class Sequential(Module):
@@ -172,7 +218,8 @@ class Sequential(Module):
     def __repr__(self) -> str:
         lines = [f"{self.describe()}("]
         for i, layer in enumerate(self.layers):
-            first, *rest = (repr(layer) if isinstance(layer, Module) else _name(layer)).split("\n")
+            shown = repr(layer) if isinstance(layer, Module) else name_of(layer)
+            first, *rest = shown.split("\n")
             lines += [f"  {i}: {first}", *(f"  {line}" for line in rest)]
         return "\n".join([*lines, ")"])
 
@@ -217,5 +264,70 @@ class MLP(Sequential):
         super().__init__(*layers)
 
 
-def _name(f: Callable[..., Any]) -> str:
-    return getattr(f, "__name__", repr(f))
+class Residual(Module):
+    """y = x + f(x), or with ``shortcut`` y = s(x) + f(x): f learns what is to be changed.
+
+    ``f``: one or more functions one after another. The gradient reaches x undiminished by f.
+
+    Raises :class:`ag.ShapeError` if the two terms have different shapes: they would broadcast.
+    Source: He, Zhang, Ren, Sun, "Deep residual learning for image recognition" (2016), equations 1
+    and 2.
+
+    >>> nn.Residual(nn.Linear(4, 4, rng=0), nn.ReLU())(np.ones((2, 4), np.float32)).shape
+    (2, 4)
+    """
+
+    def __init__(
+        self, *f: Callable[[Any], Any], shortcut: Callable[[Any], Any] | None = None
+    ) -> None:
+        if not f:
+            raise ValueError("Residual: needs a function to learn what is added")
+        self.f = Sequential(*f)
+        self.shortcut = shortcut
+
+    def forward(self, x: Any) -> Any:
+        x = as_array(x)
+        change = self.f(x)
+        start = x if self.shortcut is None else self.shortcut(x)
+        if start.shape != change.shape:
+            raise ag.ShapeError(
+                f"Residual: shapes {tuple(start.shape)} and {tuple(change.shape)} cannot be added; "
+                f"pass `shortcut=nn.Linear({start.shape[-1]}, {change.shape[-1]}, bias=False)`, say"
+            )
+        return start + change
+
+
+class Ensemble(Module):
+    """The mean of what several models predict: y = Σₘ g(fₘ(x)) / M.
+
+    ``output``: an activation g of each model's prediction before the mean, "softmax" for the
+    probabilities of models that return logits. The models' errors cancel as far as they differ.
+
+    Source: Hansen, Salamon, "Neural network ensembles" (1990).
+
+    >>> ensemble = nn.Ensemble([nn.Linear(3, 2, rng=i) for i in range(5)], output="softmax")
+    >>> ensemble(np.ones((4, 3), np.float32)).sum(1).numpy(force=True).round(3).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        models: Iterable[Callable[[Any], Any]],
+        output: str | Activation | None = None,
+    ) -> None:
+        self.models = list(models)
+        if not self.models:
+            raise ValueError("Ensemble: there are no models to average")
+        self.output = activations.get(output)
+
+    def forward(self, x: Any) -> Any:
+        predictions = [self.output(model(x)) for model in self.models]
+        total, *others = predictions
+        for prediction in others:
+            if prediction.shape != total.shape:
+                raise ag.ShapeError(
+                    f"Ensemble: predictions of shapes {tuple(total.shape)} and "
+                    f"{tuple(prediction.shape)}"
+                )
+            total = total + prediction
+        return total / len(predictions)

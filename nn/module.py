@@ -1,4 +1,4 @@
-"""Module: a function with parameters, and Parameter: a leaf that training changes."""
+"""Module: a function with parameters; Parameter and Buffer: the leaves that hold its state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 import autograd_core as ag
 
-__all__ = ["Module", "Parameter"]
+__all__ = ["Buffer", "Module", "Parameter"]
 
 
 class Parameter(ag.Tensor):
@@ -24,11 +24,24 @@ class Parameter(ag.Tensor):
         super().__init__(data, requires_grad=True, dtype=dtype, label=label)
 
 
+class Buffer(ag.Tensor):
+    """A leaf Tensor of a module's state that is saved but not trained, such as a running mean.
+
+    A module changes it with ``assign``, which a compiled function does at each call.
+    ``data``: an array; it is copied.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, dtype: Any = None, label: str | None = None) -> None:
+        super().__init__(data, dtype=dtype, label=label)
+
+
 class Module:
     """A function of arrays with parameters: subclass it and write ``forward``.
 
-    Parameters and modules that are stored in attributes, also inside lists, tuples and dicts,
-    are found by their attribute names; one that is stored twice counts once.
+    Parameters, buffers and modules that are stored in attributes, also inside lists, tuples and
+    dicts, are found by their attribute names; one that is stored twice counts once.
 
     >>> class Shift(nn.Module):
     ...     def __init__(self):
@@ -63,9 +76,21 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Pairs such as ``("layers.0.weight", Parameter)``, in the order of definition."""
-        seen: set[Parameter] = set()
+        for name, part in self._state():
+            if isinstance(part, Parameter):
+                yield name, part
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Pairs such as ``("norm.running_mean", Buffer)``, in the order of definition."""
+        for name, part in self._state():
+            if isinstance(part, Buffer):
+                yield name, part
+
+    def _state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
+        """Parameters and buffers, each once."""
+        seen: set[Any] = set()
         for name, part in _parts(self, ""):
-            if isinstance(part, Parameter) and part not in seen:
+            if isinstance(part, (Parameter, Buffer)) and part not in seen:
                 seen.add(part)
                 yield name, part
 
@@ -92,27 +117,48 @@ class Module:
         """Switch this module and all inside it to evaluation."""
         return self.train(False)
 
+    def freeze(self) -> Module:
+        """Let no parameter in this module require a gradient: optimisers leave them as they are.
+
+        It holds for whoever shares the parameters, too.
+
+        >>> model = nn.MLP([2, 3, 1], rng=0)
+        >>> _ = model[0].freeze()
+        >>> [p.requires_grad for p in model.parameters()]
+        [False, False, True, True]
+        """
+        return self._require_gradients(False)
+
+    def unfreeze(self) -> Module:
+        """Let all parameters in this module require gradients again."""
+        return self._require_gradients(True)
+
+    def _require_gradients(self, mode: bool) -> Module:
+        for parameter in self.parameters():
+            parameter.requires_grad = mode
+            if not mode:  # one that is left there would be added to, or applied
+                parameter.zero_grad()
+        return self
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """A copy of every parameter's value, by name, in row-major order.
+        """A copy of every parameter's and buffer's value, by name, in row-major order.
 
         Safetensors writes an array's memory as it lies, and so would mix up a transposed one.
         """
-        return {
-            name: np.array(p.numpy(force=True), order="C") for name, p in self.named_parameters()
-        }
+        return {name: np.array(p.numpy(force=True), order="C") for name, p in self._state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set every parameter from ``state``, cast to the parameter's dtype.
+        """Set every parameter and buffer from ``state``, cast to its dtype.
 
         Raises ``KeyError`` for missing or unknown names and :class:`ag.ShapeError` for a shape
         that differs, before anything is changed.
         """
-        parameters = dict(self.named_parameters())
+        parameters = dict(self._state())
         missing, unknown = parameters.keys() - state.keys(), state.keys() - parameters.keys()
         if missing or unknown:
             raise KeyError(
@@ -156,7 +202,7 @@ def _children(owner: Any) -> Iterator[tuple[str, Any]]:
     else:
         items = enumerate(owner)
     for key, value in items:
-        if isinstance(value, (Parameter, Module)):
+        if isinstance(value, (Parameter, Buffer, Module)):
             yield str(key), value
         elif isinstance(value, (list, tuple, dict)):
             for name, part in _children(value):
@@ -164,7 +210,7 @@ def _children(owner: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _parts(module: Module, prefix: str, seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
-    """Every parameter and module inside, with its dotted name, depth first; each module once."""
+    """What is inside, with its dotted name, depth first; each module once."""
     seen = {id(module)} if seen is None else seen
     for name, part in _children(module):
         if isinstance(part, Module):

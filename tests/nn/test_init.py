@@ -1,11 +1,12 @@
 """Initial weights have the distributions their papers ask for."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 
-from nn import init
+from nn import activations, init
 
 SHAPES = [(400, 300), (50, 2000), (2000, 50), (1, 50_000), (50_000, 1), (50_000,)]
 #: Variance from fan-in and fan-out.
@@ -14,10 +15,14 @@ VARIANCE = {
     init.he_uniform: lambda i, o: 2 / i,
     init.xavier_normal: lambda i, o: 2 / (i + o),
     init.xavier_uniform: lambda i, o: 2 / (i + o),
+    init.lecun_normal: lambda i, o: 1 / i,
+    init.lecun_uniform: lambda i, o: 1 / i,
+    init.small_random: lambda i, o: 1e-4,
 }
 #: E[(x/σ)⁴].
 KURTOSIS = {init.he_normal: 3.0, init.he_uniform: 1.8,
-            init.xavier_normal: 3.0, init.xavier_uniform: 1.8}
+            init.xavier_normal: 3.0, init.xavier_uniform: 1.8,
+            init.lecun_normal: 3.0, init.lecun_uniform: 1.8, init.small_random: 3.0}
 
 
 def fans(shape):
@@ -85,5 +90,78 @@ def test_get(name, scheme):
 
 
 def test_get_an_unknown_name():
-    with pytest.raises(ValueError, match=r"init: unknown name 'glorot'; known are \['he'"):
-        init.get("glorot")
+    with pytest.raises(ValueError, match=r"init: unknown name 'glorott'; known .*'he'"):
+        init.get("glorott")
+
+
+def draw(scheme, shape=(6, 4), seed=0, dtype=np.float64):
+    w = scheme(shape, np.random.default_rng(seed), dtype)
+    assert w.shape == shape and w.dtype == dtype
+    return w
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fixed_values(dtype):
+    assert not draw(init.zeros, dtype=dtype).any() and (draw(init.ones, dtype=dtype) == 1).all()
+    assert (draw(init.constant(0.5), dtype=dtype) == 0.5).all()
+    assert draw(init.given([[1, 2]]), (1, 2), dtype=dtype).tolist() == [[1, 2]]
+
+
+def test_normal_and_uniform_with_their_own_numbers():
+    w = draw(init.normal(0.5, mean=2.0), (300, 300))
+    assert w.mean() == pytest.approx(2, abs=0.01) and w.std() == pytest.approx(0.5, rel=0.02)
+    w = draw(init.uniform(-1, 3), (300, 300))
+    assert -1 <= w.min() < -0.99 and 2.99 < w.max() < 3 and w.mean() == pytest.approx(1, abs=0.02)
+    for make in (lambda: init.normal(-1), lambda: init.uniform(1, 0), lambda: init.sparse(0)):
+        with pytest.raises(ValueError, match=r"must not|above|needs"):
+            make()
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (3, 2, 4, 7)])
+def test_orthogonal_rows_or_columns(shape):
+    w = draw(init.orthogonal, shape)
+    matrix = w.reshape(-1, shape[-1])
+    product = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-12)
+    np.testing.assert_allclose(
+        draw(partial(init.orthogonal, gain=3.0), shape), 3 * w, rtol=1e-12)
+    with pytest.raises(ValueError, match="needs a matrix"):
+        draw(init.orthogonal, (4,))
+
+
+def test_orthogonal_matrices_are_drawn_evenly():
+    """Without the signs of R, the diagonal of Q would be negative only."""
+    corners = [draw(init.orthogonal, (3, 3), seed)[0, 0] for seed in range(200)]
+    assert abs(np.mean(corners)) < 5 * math.sqrt(1 / 3 / 200)
+    assert np.var(corners) == pytest.approx(1 / 3, rel=0.3)
+
+
+def test_sparse_weights_have_so_many_inputs_each():
+    w = draw(init.sparse(3, std=2.0), (20, 50))
+    assert ((w != 0).sum(0) == 3).all() and w[w != 0].std() == pytest.approx(2, rel=0.2)
+    assert (draw(init.sparse(15), (6, 4)) != 0).all()
+    assert len({tuple(column.nonzero()[0]) for column in w.T}) > 30
+
+
+def test_the_fans_of_a_window_count_its_places():
+    """(height, width, channels in, channels out), of 3 * 3 * 8 = 72 inputs each."""
+    for scheme, variance in ((init.he_normal, 2 / 72), (init.xavier_uniform, 2 / (72 + 9 * 64)),
+                             (init.lecun_normal, 1 / 72)):
+        assert draw(scheme, (3, 3, 8, 64)).var() == pytest.approx(variance, rel=0.1)
+
+
+def test_gains_multiply_and_keep_the_variance():
+    """Of a standard normal input through weights and activation, ten layers deep."""
+    for scheme in (init.he_normal, init.xavier_uniform, init.lecun_uniform):
+        ratio = draw(partial(scheme, gain=3.0)) / draw(partial(scheme, gain=1.0))
+        np.testing.assert_allclose(ratio, 3, rtol=1e-12)
+    assert init.gain("leaky_relu", 0.5) == pytest.approx(math.sqrt(2 / 1.25))
+    with pytest.raises(ValueError, match=r"gain: unknown name 'reul'; known are \['identity'"):
+        init.gain("reul")
+    rng = np.random.default_rng(0)
+    for name in ("relu", "leaky_relu", "identity"):
+        x = rng.standard_normal((50, 200))
+        for _ in range(10):
+            w = init.lecun_normal((200, 200), rng, np.float64, gain=init.gain(name))
+            x = activations.get(name)(x @ w)
+        assert 0.5 < (x**2).mean() < 2

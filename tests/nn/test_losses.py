@@ -235,7 +235,8 @@ def test_shapes_must_be_equal(loss, prediction, target, hint):
     ((64, 3), (3,)),
     ((64,), (64,)),
     ((64, 3), ()),
-    ((2, 64, 3), (2, 64)),
+    ((2, 64, 3), (64, 2)),
+    ((2, 64, 3), (2,)),
 ])
 def test_cross_entropy_shapes(logits, labels):
     with pytest.raises(ag.ShapeError) as caught:
