@@ -11,10 +11,10 @@
 
     ag.compile(f)                                   # recorded once and replayed as a plan
 
-Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op``, ``ops``,
-``dispatch`` and ``backprop``, ``tensor``, ``containers`` and ``random``, ``compiler``, ``graph``,
-``transforms``, ``primitive``, ``check``, ``render``; and ``special``, which is loaded when it is
-first used.
+Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op`` and
+``observe``, ``ops``, ``dispatch`` and ``backprop``, ``tensor``, ``containers`` and ``random``,
+``compiler``, ``graph``, ``transforms``, ``primitive``, ``check``, ``render``; and ``special``,
+which is loaded when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from .errors import (
 )
 from .files import writable, write_file
 from .graph import Graph
+from .observe import scope
 from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.special import relu, sigmoid, softplus
 from .primitive import primitive
@@ -102,6 +103,7 @@ __all__ = [
     "random",
     "relu",
     "render",
+    "scope",
     "sigmoid",
     "softmax",
     "softplus",

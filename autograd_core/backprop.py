@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from . import observe
 from .errors import describe
 from .node import Array, Node, stale
 
@@ -145,6 +146,7 @@ def pull(
     waiting: dict[int, Array] = {x._born: g for x, g in seeds.items() if x._born in nodes}
     own: set[int] = set()  # those whose waiting sum is an array made here
     result: dict[Node, Array] = {}
+    observed = observe.watching and observe.observed()
     scalar, ndarray = np.float64, np.ndarray
     a: Any
     b: Any
@@ -164,6 +166,13 @@ def pull(
         inputs, attrs = node.inputs, node.attrs
         rules: Any = op.vjps
         y: Array = node if recorded else node._data
+        if recorded and observed:
+            for i, x in enumerate(inputs):
+                if isinstance(x, Node) and x._born in nodes:
+                    with observe.rule_of(node, i):
+                        term = rules[i](g, y, *inputs, **attrs)
+                        _receive(waiting, own, x, x, term, g, y, op)
+            continue
         if recorded or attrs or len(inputs) > 2:
             values = inputs if recorded else [
                 x._data if isinstance(x, Node) else x for x in inputs
@@ -192,6 +201,9 @@ def pull(
                 waiting[age] = waiting[age] + term if age in waiting else term
             else:
                 _receive(waiting, own, b, vb, term, g, y, op)
+    if observed:
+        for observer in observe.observers.get():
+            observer.walked(seeds, route, result)
     return result
 
 

@@ -15,6 +15,7 @@ from .backprop import pull, reach
 from .compiler.replay import Replay, plan, release
 from .errors import CompileError, GradientError, ShapeError, caller, explain
 from .node import Array, Node, in_order_of_birth, tick, topological
+from .observe import observed
 from .tensor import Tensor, as_data, capturing
 
 __all__ = ["Graph"]
@@ -145,7 +146,7 @@ class Graph:
         for output, cotangent in zip(self.outputs, given, strict=True):
             seed = output._seed(cotangent, False, "bprop")
             seeds[output] = seeds[output] + seed if output in seeds else seed
-        if self._replay is not None and self._replay.current():
+        if self._replay is not None and self._replay.current() and not observed():
             self._replay.pull(seeds)
             return
         found = pull(seeds, reach(self.outputs), keep=set(self.nodes))

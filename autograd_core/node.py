@@ -39,6 +39,7 @@ class Node:
         "_grad",
         "_label",
         "_lent",
+        "_origin",
         "_requires",
         "_retain",
         "attrs",
@@ -58,11 +59,12 @@ class Node:
     _requires: bool
     #: When the value was computed or assigned, on the engine's clock.
     _born: int
-    #: The accumulated gradient, a name, and whether to keep a computed node's gradient: these
-    #: three are unset until somebody sets them, which spares every new node three stores.
+    #: The accumulated gradient, a name, whether to keep a computed node's gradient, and where it
+    #: was made: these are unset until somebody sets them, which spares every new node the stores.
     _grad: Array | None
     _label: str | None
     _retain: bool
+    _origin: Any
     #: For a leaf whose array a user may be holding: what the graph last saw, in an array of the
     #: graph's own. Operations compute with it, so that a view they make stays as it is. Where a
     #: plan keeps the value, what fetches it; the same holds for ``_grad``. For a computed node that

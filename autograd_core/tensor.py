@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dispatch
+from . import dispatch, observe
 from .backprop import Route, fit, pull, reach
 from .errors import (
     ConversionError,
@@ -54,6 +54,9 @@ def _count(change: int) -> None:
     global _modes
     with _modes_lock:
         _modes += change
+
+
+observe.counters.append(_count)
 
 
 class _Recording(ContextDecorator):
@@ -140,12 +143,12 @@ def capturing() -> Any:
 
 def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
     """Compute ``op`` on ``inputs`` and return the node; at least one input is a node."""
-    muted = False
+    in_mode = False
     if _modes:
         capture = _capture.get()
         if capture is not None:
             return capture.record(op, inputs, attrs)  # type: ignore[no-any-return]
-        muted = not is_recording()
+        in_mode = True
     kept = tuple(inputs)
     raw: Any
     if len(kept) == 1:
@@ -177,15 +180,24 @@ def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
         raise explain(op.name, raw, attrs, cause) from cause
     node: Tensor = _new(Tensor)
     node._data = data
-    if muted:
-        op, kept, attrs, requires = None, (), _NO_ATTRS, False  # type: ignore[assignment]
     node.op = op
     node.inputs = kept
     node.attrs = attrs
     node._requires = requires and op.vjps is not None
     node._lent = None
     node._born = tick()
+    if in_mode:
+        _finish(node)
     return node
+
+
+def _finish(node: Tensor) -> None:
+    """See to a new node while a block is open somewhere."""
+    op, inputs, attrs = node.op, node.inputs, node.attrs
+    if not is_recording():
+        node.op, node.inputs, node.attrs, node._requires = None, (), _NO_ATTRS, False
+    if observe.watching:
+        observe.announce(node, op, inputs, attrs)
 
 
 def _in_mode(op: Op, inputs: tuple[Any, ...], raw: tuple[Any, ...], requires: bool) -> Tensor:
@@ -197,9 +209,9 @@ def _in_mode(op: Op, inputs: tuple[Any, ...], raw: tuple[Any, ...], requires: bo
         data = op.forward(*raw)
     except (ValueError, TypeError, IndexError) as cause:
         raise explain(op.name, raw, _NO_ATTRS, cause) from cause
-    if not is_recording():
-        return leaf(data, False)
-    return computed(data, op, inputs, _NO_ATTRS, requires)
+    node = computed(data, op, inputs, _NO_ATTRS, requires)
+    _finish(node)
+    return node
 
 
 def computed(
@@ -433,8 +445,11 @@ class Tensor(Node):
         self._born = tick()
         if label is not None:
             self._label = label
-        if _modes and (capture := _capture.get()) is not None:
-            capture.made(self)
+        if _modes:
+            if (capture := _capture.get()) is not None:
+                capture.made(self)
+            if observe.watching:
+                observe.announce(self, None, (), _NO_ATTRS)
 
     # What it is.
 
@@ -762,8 +777,12 @@ class Tensor(Node):
 
         Raises :class:`CompileError`.
         """
-        if _modes and (capture := _capture.get()) is not None:
-            capture.read(self, what)
+        if _modes:
+            if (capture := _capture.get()) is not None:
+                capture.read(self, what)
+            if observe.watching:
+                for observer in observe.observers.get():
+                    observer.read(self, what)
 
     def require(self, error: Exception) -> None:
         """Raise ``error`` unless all of this is true; where it is recorded, at each run."""

@@ -14,7 +14,7 @@ PACKAGE = Path(autograd_core.__file__).parent
 LAYERS = [
     {"errors", "files"},
     {"node"},
-    {"op"},
+    {"op", "observe"},
     {"ops"},
     {"dispatch", "backprop", "special"},  # special is loaded late: below nobody
     {"tensor"},

@@ -17,7 +17,7 @@ NAMES = [
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
     "compile", "is_compiling", "guard", "callback", "CompileError",
-    "writable", "write_file", "random",
+    "writable", "write_file", "random", "scope",
 ]
 
 

@@ -11,17 +11,15 @@ value. So a walk backwards ends where it ends in the eager engine.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from os.path import basename, dirname
-from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from .. import observe
 from ..backprop import pull, reach
-from ..errors import CompileError, caller, explain
+from ..errors import CompileError, Place, caller, explain, place
 from ..node import Node, tick
 from ..op import Op
 from ..ops.flow import stop_gradient
@@ -45,8 +43,6 @@ __all__ = ["Capture", "Weak", "callback", "guard", "is_compiling", "kind_of"]
 
 _NUMBERS = frozenset((int, float, bool, complex))
 _NO_ATTRS: Mapping[str, Any] = {}
-#: Frames in these folders are not the user's.
-_INSIDE = (dirname(dirname(__file__)), dirname(np.__file__))
 #: Ops whose result has a shape that depends on the values of their operands.
 _SHAPE_FROM_VALUES = frozenset(("nonzero", "flatnonzero", "unique"))
 
@@ -194,7 +190,7 @@ class Capture:
         self._start = tick()
         #: Everything computed, in order, and where.
         self.nodes: list[Tensor] = []
-        self._places: list[tuple[CodeType, int]] = []
+        self._places: list[Place] = []
         #: Nodes that stay although nothing uses them.
         self.effects: list[Tensor] = []
         #: Random draws: they stay too, also where other effects do not, since without one those
@@ -283,7 +279,9 @@ class Capture:
         node = computed(data, op, inputs, attrs, requires)
         self._varies[node] = varies
         self.nodes.append(node)
-        self._places.append(_place())
+        self._places.append(place())
+        if observe.watching:
+            observe.announce(node, op, inputs, attrs)
         return node
 
     def varies(self, x: Node) -> bool:
@@ -446,9 +444,9 @@ class Capture:
         kind = f"{x._data.dtype}{x._data.shape}"
         if x in self.arguments:
             return f"an argument, {kind}"
-        for node, (code, line) in zip(self.nodes, self._places, strict=True):
+        for node, where in zip(self.nodes, self._places, strict=True):
             if node is x:
-                return f"the result of {x.op}, {kind}, made at {basename(code.co_filename)}:{line}"
+                return f"the result of {x.op}, {kind}, made at {where}"
         name = "a leaf" if x.op is None else f"the result of {x.op}"
         return f"{x.label!r}, {name}, {kind}" if x.label else f"{name}, {kind}"
 
@@ -580,17 +578,3 @@ def _insist(error: Exception, condition: Any) -> None:
         raise error
 
 
-_is_inside: dict[CodeType, bool] = {}
-
-
-def _place() -> tuple[CodeType, int]:
-    """Where the user's code is: kept for every node, so cheaper than a text."""
-    frame = sys._getframe(2)
-    while True:
-        code = frame.f_code
-        inside = _is_inside.get(code)
-        if inside is None:
-            inside = _is_inside[code] = code.co_filename.startswith(_INSIDE)
-        if not inside or frame.f_back is None:
-            return code, frame.f_lineno
-        frame = frame.f_back

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import observe
 from .. import tensor as engine
 from ..backprop import pull, reach
 from ..containers import flatten
@@ -231,7 +232,8 @@ class Compiled:
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if capturing() is not None:  # part of what an enclosing compiled function records
+        # Part of what an enclosing compiled function records; or observed, operation by operation.
+        if capturing() is not None or (observe.watching and self._effects and observe.observed()):
             return self._f(*args, **kwargs)
         given: list[Any] = []
         signature = self._signature(args, kwargs, given)
