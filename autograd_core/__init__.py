@@ -38,10 +38,11 @@ from .files import writable, write_file
 from .graph import Graph
 from .observe import scope
 from .ops.reductions import log_softmax, logsumexp, softmax
+from .ops.selection import fill_diagonal, put_along_axis
 from .ops.special import relu, sigmoid, softplus
 from .primitive import primitive
 from .render import render, to_dot, to_mermaid, to_text
-from .tensor import Tensor, Value, array, no_grad, stop_gradient, tensor
+from .tensor import Tensor, Value, array, asarray, full, no_grad, stop_gradient, tensor
 from .transforms import (
     elementwise_grad,
     grad,
@@ -85,10 +86,13 @@ __all__ = [
     "Tensor",
     "Value",
     "array",
+    "asarray",
     "callback",
     "check_grads",
     "compile",
     "elementwise_grad",
+    "fill_diagonal",
+    "full",
     "grad",
     "guard",
     "hessian",
@@ -100,6 +104,7 @@ __all__ = [
     "logsumexp",
     "no_grad",
     "primitive",
+    "put_along_axis",
     "random",
     "relu",
     "render",

@@ -30,7 +30,7 @@ from .node import Array, Cell, Node, tick
 from .op import OPS, Op
 from .ops import elementwise, flow, indexing, products, reductions, shaping
 
-__all__ = ["Tensor", "Value", "array", "no_grad", "stop_gradient", "tensor"]
+__all__ = ["Tensor", "Value", "array", "asarray", "full", "no_grad", "stop_gradient", "tensor"]
 
 _NO_ATTRS: Mapping[str, Any] = {}
 #: Python's numbers stay as they are: weakly typed, as in NumPy 2.
@@ -792,10 +792,11 @@ class Tensor(Node):
             raise error
 
     def _refuse_conversion(self, what: str, fix: str) -> None:
+        build = " (np.stack, ag.array or ag.full to build one)" if "ndarray" in what else ""
         raise ConversionError(
             f"{what} would cut the gradient of {self._name()} of shape {self.shape} off "
             f"(at {caller()}). To go on differentiating, use NumPy functions and operators on "
-            f"Tensors{' (np.stack or ag.array to build one)' if 'ndarray' in what else ''}; "
+            f"Tensors{build}; "
             f"to leave the graph, write `{fix}`"
         )
 
@@ -1127,6 +1128,34 @@ def array(nested: Any, dtype: Any = None) -> Any:
             raise TypeError(f"array: {describe(nested)} holds no numbers (at {caller()})")
         return result
     return result if dtype is None else shaping.astype(result, dtype)
+
+
+def asarray(a: Any, dtype: Any = None) -> Any:
+    """``a`` as an array: Tensors and arrays as they are, lists as :func:`array` makes them.
+
+    What ``np.asarray`` is for plain arrays; cast to ``dtype`` if it is given.
+
+    >>> ag.asarray([ag.Value(1.0), 2.0]).shape
+    (2,)
+    """
+    if not isinstance(a, Node):
+        a = a if hasattr(a, "__array_function__") else array(a)
+    return a if dtype is None else shaping.astype(a, dtype)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """``np.full``, also where ``fill_value`` is a Tensor, which NumPy does not look at.
+
+    The value is broadcast to ``shape``, and gets the sum of what its copies get. Without a Tensor,
+    a plain ndarray.
+
+    >>> ag.grad(lambda v: np.sum(ag.full((2, 3), v)))(1.5)
+    np.float64(6.0)
+    """
+    if not isinstance(fill_value, Node):
+        return np.full(shape, fill_value, dtype)
+    value = fill_value if dtype is None else shaping.astype(fill_value, dtype)
+    return shaping.broadcast_to(value, shape)
 
 
 def _holds_node(nested: Any) -> bool:

@@ -50,7 +50,6 @@ class Matrix(np.ndarray):
 # where the call is recorded, else the error and what its message tells the reader to write.
 DETACH = (ag.ConversionError, "t.detach().numpy()")
 ITEM = (ag.ConversionError, "t.item()")
-AT_SET = (ag.MutationError, ".at[index].set(value)")
 AT_ADD = (ag.MutationError, ".at[index].add(value)")
 NEW_ARRAY = (ag.MutationError, "write `a = a + t`")
 DOORS = {
@@ -75,7 +74,8 @@ DOORS = {
     "np.ma.array(t)": (lambda t, s, a: np.ma.array(t), DETACH),
     "np.full(3, s)": (lambda t, s, a: np.full(3, s), DETACH),
     "np.full((2, 2), t)": (lambda t, s, a: np.full((2, 2), t), DETACH),
-    "np.full_like(a, s)": (lambda t, s, a: np.full_like(a, s), AT_SET),
+    "np.full_like(a, s)": (
+        lambda t, s, a: np.full_like(a, s), (ag.MutationError, "np.where(where, src, x)")),
     "np.arange(s)": (lambda t, s, a: np.arange(s), DETACH),
     "np.r_[t]": (lambda t, s, a: np.r_[t, 1.0], DETACH),
     "np.random.normal(s)": (lambda t, s, a: np.random.default_rng(0).normal(s), DETACH),
@@ -90,14 +90,18 @@ DOORS = {
     "t.sum(out=a)": (lambda t, s, a: t.sum(0, out=a), (TypeError, "y = np.sum(...)")),
     "np.add.at(a, i, t)": (lambda t, s, a: np.add.at(a, [0, 1], t), AT_ADD),
     "np.add.at(t, i, a)": (lambda t, s, a: np.add.at(t, [0, 1], a), AT_ADD),
-    "np.copyto(a, t)": (lambda t, s, a: np.copyto(a, t), AT_SET),
-    "np.put(a, i, t)": (lambda t, s, a: np.put(a, [0], t), AT_SET),
-    "np.putmask": (lambda t, s, a: np.putmask(a, a > 0, t), AT_SET),
-    "np.place": (lambda t, s, a: np.place(a, a > 0, t), AT_SET),
+    "np.copyto(a, t)": (
+        lambda t, s, a: np.copyto(a, t), (ag.MutationError, "np.where(where, src, x)")),
+    "np.put(a, i, t)": (
+        lambda t, s, a: np.put(a, [0], t), (ag.MutationError, ".at[ind].set(v)")),
+    "np.putmask": (
+        lambda t, s, a: np.putmask(a, a > 0, t), (ag.MutationError, "np.where(mask, values, x)")),
+    "np.place": (
+        lambda t, s, a: np.place(a, a > 0, t), (ag.MutationError, ".at[mask].set(vals)")),
     "np.fill_diagonal": (lambda t, s, a: np.fill_diagonal(np.eye(2), t), DETACH),
     "np.fft.fft": (lambda t, s, a: np.fft.fft(t), (ag.MissingRuleError, "ag.primitive")),
-    "subtract.reduce": (
-        lambda t, s, a: np.subtract.reduce(t), (ag.MissingRuleError, "ag.primitive")),
+    "ldexp.reduce": (
+        lambda t, s, a: np.ldexp.reduce(t), (ag.MissingRuleError, "ag.primitive")),
     "math.exp(s)": (lambda t, s, a: math.exp(s), ITEM),
     "math.floor(s)": (lambda t, s, a: math.floor(s), ITEM),
     "float(s)": (lambda t, s, a: float(s), ITEM),

@@ -17,7 +17,8 @@ NAMES = [
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
     "compile", "is_compiling", "guard", "callback", "CompileError",
-    "writable", "write_file", "random", "scope",
+    "writable", "write_file", "random", "scope", "asarray", "full", "fill_diagonal",
+    "put_along_axis",
 ]
 
 

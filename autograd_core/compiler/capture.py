@@ -44,7 +44,7 @@ __all__ = ["Capture", "Weak", "callback", "guard", "is_compiling", "kind_of"]
 _NUMBERS = frozenset((int, float, bool, complex))
 _NO_ATTRS: Mapping[str, Any] = {}
 #: Ops whose result has a shape that depends on the values of their operands.
-_SHAPE_FROM_VALUES = frozenset(("nonzero", "flatnonzero", "unique"))
+_SHAPE_FROM_VALUES = frozenset(("nonzero", "flatnonzero", "unique", "kept", "shared"))
 
 
 class Weak(float):

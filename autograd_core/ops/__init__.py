@@ -2,12 +2,14 @@
 
 from . import (
     calculus,
+    counting,
     elementwise,
     flow,
     indexing,
     linalg,
     metadata,
     methods,
+    polynomials,
     products,
     random,
     reductions,
@@ -19,12 +21,14 @@ from . import (
 
 __all__ = [
     "calculus",
+    "counting",
     "elementwise",
     "flow",
     "indexing",
     "linalg",
     "metadata",
     "methods",
+    "polynomials",
     "products",
     "random",
     "reductions",

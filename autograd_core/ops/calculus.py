@@ -5,12 +5,13 @@ convolution, covariance. Nearly all of it is composed of slices and products.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..node import Array
+from ..node import Array, require, value_of
 from ..op import case, define, implements, lift
 from .indexing import getitem
 from .reductions import average
@@ -29,6 +30,87 @@ from .shaping import (
 def _along(axis: int, part: Any) -> tuple[Any, ...]:
     """The index that takes ``part`` along a non-negative axis."""
     return (slice(None),) * axis + (part,)
+
+
+# Grids. -----------------------------------------------------------------------------------------
+
+
+@implements(np.linspace)
+def linspace(
+    start: Array, stop: Array, num: int = 50, endpoint: bool = True, retstep: bool = False,
+    dtype: Any = None, axis: int = 0, *, device: Any = None,
+) -> Any:
+    """start + i (stop - start) / n, and exactly ``stop`` at the end."""
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"linspace: the number of points must not be negative, got {num}")
+    start, stop = (x if isinstance(x, (int, float)) else lift(x) for x in (start, stop))
+    kind = np.result_type(*(getattr(x, "dtype", x) for x in (start, stop)))
+    if kind.kind not in "fc":
+        kind = np.dtype(np.float64)
+    steps = num - 1 if endpoint else num
+    delta = astype(stop - start, kind)
+    step = delta / steps if steps > 0 else delta * math.nan
+    here = value_of(delta)
+    kin: Any = {} if isinstance(here, np.generic) else {"like": here}
+    along = np.arange(num, dtype=kind, **kin).reshape((-1, *(1,) * delta.ndim))
+    y = along * (step if steps > 0 else delta) + start
+    if endpoint and num > 1:
+        last = astype(np.zeros_like(here) + stop, kind)
+        y = concatenate([y[:-1], last[None]], 0)
+    y = np.moveaxis(y, 0, axis) if axis else y
+    if dtype is not None:
+        y = np.floor(y) if np.issubdtype(dtype, np.integer) else y
+        y = astype(y, dtype)
+    return (y, step) if retstep else y
+
+
+@implements(np.logspace)
+def logspace(
+    start: Array, stop: Array, num: int = 50, endpoint: bool = True, base: Any = 10.0,
+    dtype: Any = None, axis: int = 0,
+) -> Array:
+    """The base to the powers of :func:`linspace`; differentiable by the base too."""
+    if np.ndim(base):
+        base = lift(base)
+        n = max(np.ndim(start), np.ndim(stop), base.ndim)
+        start, stop, base = (
+            reshape(x, (1,) * (n - x.ndim) + tuple(x.shape)) for x in map(lift, (start, stop, base))
+        )
+        base = np.expand_dims(base, axis)
+    y = np.power(base, linspace(start, stop, num, endpoint, axis=axis))
+    return y if dtype is None else astype(y, dtype)
+
+
+@implements(np.geomspace)
+def geomspace(
+    start: Array, stop: Array, num: int = 50, endpoint: bool = True, dtype: Any = None,
+    axis: int = 0,
+) -> Array:
+    """Each a constant multiple of the one before; the ends are exact. Real numbers of one sign.
+
+    In double precision, as NumPy has it.
+    """
+    start, stop = (astype(x, np.result_type(x.dtype, np.float64)) for x in
+                   map(lift, (start, stop)))
+    require((start != 0) & (stop != 0), ValueError("geomspace: 0 is in no geometric sequence"))
+    sign = np.sign(start)
+    if "c" in (start.dtype.kind, stop.dtype.kind):
+        raise NotImplementedError("geomspace: real ends are supported on Tensors")
+    require(sign == np.sign(stop), NotImplementedError(
+        "geomspace: ends of different signs make a complex sequence, which is not supported on "
+        "Tensors"
+    ))
+    start, stop = start * sign, stop * sign
+    y = logspace(np.log10(start), np.log10(stop), num, endpoint)
+    shape = tuple(y.shape[1:])
+    ends = [broadcast_to(x, shape)[None] for x in (start, stop)]
+    if num > 1 and endpoint:
+        y = concatenate([ends[0], y[1:-1], ends[1]], 0)
+    elif num > 0:
+        y = concatenate([ends[0], y[1:]], 0)
+    y = np.moveaxis(y * sign, 0, axis) if axis else y * sign
+    return y if dtype is None else astype(y, dtype)
 
 
 # Differences. -----------------------------------------------------------------------------------

@@ -455,6 +455,18 @@ def frexp(x: Array) -> tuple[Array, Array]:
     return ldexp(x, -n), n
 
 
+nextafter = define(
+    "nextafter", np.nextafter, (lambda g, y, a, b: g, zero),
+    # The step is of a's own precision: it changes only where the exponent of a does.
+    "the number next to a on the side of b", domain=(POSITIVE, POSITIVE), cases=_BROADCAST,
+    numpy=np.nextafter,
+)
+define(
+    "spacing", np.spacing, (zero,), "the distance to the next number", domain=((1.1, 1.9),),
+    cases=_SHAPES, numpy=np.spacing,
+)
+
+
 @implements(np.fix)
 def fix(x: Array, out: None = None) -> Array:
     refuse_options("fix", out=out)
@@ -574,6 +586,9 @@ for _name, _forward, _ufunc, _formula in (
     ("invert", operator.invert, np.invert, "~x"),
     ("left_shift", operator.lshift, np.left_shift, "a << b"),
     ("right_shift", operator.rshift, np.right_shift, "a >> b"),
+    ("bitwise_count", np.bitwise_count, np.bitwise_count, "how many bits of |x| are 1"),
+    ("gcd", np.gcd, np.gcd, "the largest common divisor"),
+    ("lcm", np.lcm, np.lcm, "the least common multiple"),
     ("isnan", np.isnan, np.isnan, "x is not a number"),
     ("isinf", np.isinf, np.isinf, "x is infinite"),
     ("isfinite", np.isfinite, np.isfinite, "x is finite"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..node import Array, Node, value_of
-from ..op import Case, case, define, implements, lift
+from ..op import Case, case, define, implements, lift, refuse_options
 
 
 class _Here:
@@ -212,26 +212,37 @@ def _normal(axis: int, ndim: int) -> int:
 def take(
     a: Array, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise"
 ) -> Array:
-    if out is not None or mode != "raise":
-        raise NotImplementedError("take: out= and mode= are not supported on Tensors")
+    refuse_options("take", out=out)
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"take: mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    a = lift(a)
     if axis is None:
         a, axis = a.reshape((-1,)), 0
-    chosen = indices if isinstance(indices, Node) else np.asarray(indices)
-    return getitem(a, (slice(None),) * _normal(axis, a.ndim) + (chosen,))
+    axis = _normal(axis, a.ndim)
+    chosen: Any = indices if isinstance(indices, Node) else np.asarray(indices)
+    if mode != "raise":
+        n = a.shape[axis]
+        if n == 0 and chosen.size:
+            raise IndexError(f"take: no elements along axis {axis} of shape {tuple(a.shape)}")
+        chosen = chosen % n if mode == "wrap" else np.clip(chosen, 0, n - 1)
+    return getitem(a, (slice(None),) * axis + (chosen,))
 
 
 @implements(np.take_along_axis)
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     if axis is None:
         arr, indices, axis = arr.reshape((-1,)), lift(indices).reshape((-1,)), 0
+    return getitem(arr, index_along_axis(arr, indices, _normal(axis, arr.ndim)))
+
+
+def index_along_axis(arr: Array, indices: Array, axis: int) -> tuple[Array, ...]:
+    """The index that takes ``indices`` along ``axis`` and each place of the other axes."""
     n = arr.ndim
-    axis = _normal(axis, n)
-    grid = [
+    return tuple(
         indices if i == axis
         else np.arange(size, like=arr).reshape([-1 if j == i else 1 for j in range(n)])
         for i, size in enumerate(arr.shape)
-    ]
-    return getitem(arr, tuple(grid))
+    )
 
 
 nonzero_ = define("nonzero", lambda x: np.stack(np.nonzero(x)), None, "where x is not zero")

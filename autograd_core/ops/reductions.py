@@ -188,6 +188,23 @@ def std(
     return np.where(constant, 0, np.sqrt(np.where(constant, 1, v)))
 
 
+def weights_along(name: str, a: Array, weights: Any, axis: Axis) -> Array:
+    """Weights for the elements of ``a``, or for those along ``axis``; they broadcast to ``a``."""
+    weights = lift(weights)
+    if a.shape == weights.shape:
+        return weights
+    if axis is None:
+        raise TypeError(f"{name}: axis= must be given, since weights have another shape")
+    axes = _axes(axis, a.ndim)
+    given = [i % a.ndim for i in axis] if isinstance(axis, tuple) else list(axes)
+    if tuple(weights.shape) != tuple(a.shape[i] for i in given):
+        raise ValueError(
+            f"{name}: weights of shape {weights.shape} do not fit axis {axis} of shape {a.shape}"
+        )
+    weights = np.transpose(weights, [given.index(i) for i in axes])
+    return reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
+
+
 @implements(np.average)
 def average(
     a: Array, axis: Axis = None, weights: Any = None, returned: bool = False,
@@ -199,19 +216,7 @@ def average(
         result = mean(a, axis, keepdims=keepdims)
         total = result.dtype.type(a.size / result.size) if result.size else result
     else:
-        weights = lift(weights)
-        if a.shape != weights.shape:
-            if axis is None:
-                raise TypeError("average: axis= must be given, since weights have another shape")
-            axes = _axes(axis, a.ndim)
-            given = [i % a.ndim for i in axis] if isinstance(axis, tuple) else list(axes)
-            if tuple(weights.shape) != tuple(a.shape[i] for i in given):
-                raise ValueError(
-                    f"average: weights of shape {weights.shape} do not fit axis {axis} of shape "
-                    f"{a.shape}"
-                )
-            weights = np.transpose(weights, [given.index(i) for i in axes])
-            weights = reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
+        weights = weights_along("average", a, weights, axis)
         if a.dtype.kind in "biu":
             a = astype(a, np.result_type(a.dtype, weights.dtype, np.float64))
         total = sum(broadcast_to(weights, a.shape), axis, keepdims=keepdims)

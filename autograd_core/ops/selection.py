@@ -11,7 +11,7 @@ import numpy as np
 from ..node import Array, Node, require, value_of
 from ..op import define, implements, lift, refuse_options
 from .elementwise import where_
-from .indexing import at_set, getitem, take_along_axis
+from .indexing import at_set, getitem, index_along_axis, take_along_axis
 from .shaping import (
     along,
     astype,
@@ -131,6 +131,57 @@ def _conditions(x: Array, given: Any) -> list[Array]:
     return [astype(lift(c), np.bool_) for c in conditions]
 
 
+# What NumPy writes into its argument: here, the array that it would become. -----------------------
+
+
+def fill_diagonal(a: Array, val: Any, wrap: bool = False) -> Array:
+    """``a`` with ``val`` on its diagonal, as ``np.fill_diagonal`` leaves it: a new array.
+
+    ``a``: of two axes, or of more of one size. ``val``: a scalar, or an array whose elements are
+    used in turn. With ``wrap`` the diagonal of a tall matrix begins again below a free row.
+    Differentiable by both. Raises ``ValueError`` for other shapes.
+
+    >>> ag.grad(lambda a: (ag.fill_diagonal(a, 7.0) ** 2).sum())(np.ones((2, 2)))
+    array([[0., 2.],
+           [2., 0.]])
+    """
+    a = lift(a)
+    if a.ndim < 2:
+        raise ValueError(f"fill_diagonal: needs two axes or more, got shape {tuple(a.shape)}")
+    if a.ndim > 2 and len(set(a.shape)) > 1:
+        raise ValueError(
+            f"fill_diagonal: more than two axes need one size, got shape {tuple(a.shape)}"
+        )
+    size = int(a.size)
+    if a.ndim == 2:
+        step, end = a.shape[1] + 1, size if wrap else a.shape[1] ** 2
+    else:
+        step, end = sum(math.prod(a.shape[i:]) for i in range(1, a.ndim)) + 1, size
+    places = np.arange(0, min(end, size), step)
+    values = resize(val, (places.size,)) if np.ndim(val) else val
+    return reshape(at_set(ravel(a), places, astype(lift(values), a.dtype)), a.shape)
+
+
+def put_along_axis(arr: Array, indices: Array, values: Any, axis: int | None) -> Array:
+    """``arr`` with ``values`` at the indices along ``axis``, as ``np.put_along_axis`` leaves it.
+
+    A new array, of which ``np.take_along_axis(..., indices, axis)`` is ``values``; of repeated
+    indices the last value stays. Differentiable by ``arr`` and ``values``.
+
+    >>> x = np.array([[3.0, 9.0], [4.0, 1.0]])
+    >>> ag.put_along_axis(x, np.argmax(x, axis=1)[:, None], 0.0, axis=1)
+    array([[3., 0.],
+           [0., 1.]])
+    """
+    arr = lift(arr)
+    if axis is None:
+        flat = at_set(ravel(arr), ravel(lift(indices)), astype(lift(values), arr.dtype))
+        return reshape(flat, arr.shape)
+    (axis,) = normalise(axis, arr.ndim, "axis")
+    return at_set(arr, index_along_axis(arr, lift(indices), axis),
+                  astype(lift(values), arr.dtype))
+
+
 # Inserting and deleting: the positions are fixed, what stands there is differentiated. ----------
 
 
@@ -207,6 +258,35 @@ flatnonzero_ = define(
 @implements(np.flatnonzero)
 def flatnonzero(a: Array) -> Array:
     return flatnonzero_(a)
+
+
+kept_ = define(
+    "kept", lambda x, axis, trim: _kept_forward(x, axis, trim), None,
+    "the places along an axis that are left without the zeros at its ends",
+)
+
+
+def _kept_forward(x: Array, axis: int, trim: str) -> Array:
+    others = tuple(i for i in range(x.ndim) if i != axis)
+    (some,) = np.nonzero(np.any(x != 0, axis=others))
+    if some.size == 0:
+        return np.arange(0)
+    start = int(some[0].item()) if "f" in trim else 0
+    stop = int(some[-1].item()) + 1 if "b" in trim else x.shape[axis]
+    return np.arange(start, stop, like=x)
+
+
+@implements(np.trim_zeros)
+def trim_zeros(filt: Array, trim: str = "fb", axis: Any = None) -> Array:
+    """Without the zeros at the ends of an axis, or of all."""
+    filt = lift(filt)
+    if trim.lower() not in ("fb", "bf", "f", "b"):
+        raise ValueError(f"trim_zeros: trim is 'f', 'b' or 'fb', got {trim!r}")
+    axes = range(filt.ndim) if axis is None else normalise(axis, filt.ndim, "axis")
+    kept = {i: kept_(filt, axis=i, trim=trim.lower()) for i in axes}
+    for i, places in kept.items():
+        filt = getitem(filt, (slice(None),) * i + (places,))
+    return filt
 
 
 @implements(np.argwhere)

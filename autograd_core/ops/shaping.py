@@ -69,15 +69,32 @@ def reshape(
 ) -> Array:
     a = lift(a)
     sizes = integers(shape)
+    if order == "A":
+        order = "F" if _is_column_major(a) else "C"
     if order == "F":
         return transpose(reshape_(transpose(a), shape=sizes[::-1]))
     if order != "C":
-        raise NotImplementedError(f"reshape: order={order!r} is not supported on Tensors; use 'C'")
+        raise ValueError(f"reshape: order must be 'C', 'F' or 'A', got {order!r}")
     return reshape_(a, shape=sizes)
+
+
+def _is_column_major(a: Array) -> bool:
+    flags = getattr(value_of(a), "flags", None)
+    return flags is not None and flags.f_contiguous and not flags.c_contiguous
 
 
 @implements(np.ravel)
 def ravel(a: Array, order: str = "C") -> Array:
+    """Laid flat; in the order of memory (``"K"``) only where that is by rows or by columns."""
+    a = lift(a)
+    if order == "K":
+        flags = getattr(value_of(a), "flags", None)
+        if flags is not None and not flags.forc:
+            raise NotImplementedError(
+                "ravel: order='K' of an array that lies neither by rows nor by columns is not "
+                "supported on Tensors; use 'C'"
+            )
+        order = "A"
     return reshape(a, (-1,), order)
 
 
@@ -498,37 +515,124 @@ pad_ = define(
 
 #: The modes of np.pad that only copy elements: padding an array of positions says which.
 _COPYING = ("edge", "reflect", "symmetric", "wrap")
+#: Those that pad with a statistic of the elements at an end.
+_STATISTICS: dict[str, Any] = {
+    "maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min
+}
 
 
 @implements(np.pad)
 def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) -> Array:
+    array = lift(array)
     if isinstance(pad_width, dict):
         pad_width = [pad_width.get(i, pad_width.get(i - array.ndim, 0)) for i in range(array.ndim)]
         pad_width = [(w, w) if np.ndim(w) == 0 else w for w in pad_width]
-    pairs = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
+    pairs = np.asarray(pad_width)
+    if pairs.dtype.kind not in "iu":
+        raise TypeError(f"pad: widths are integers, got {pairs.dtype}")
+    if (pairs < 0).any():
+        raise ValueError("pad: a width must not be negative")
+    pairs = np.broadcast_to(pairs, (array.ndim, 2))
     widths = tuple((int(before), int(after)) for before, after in pairs)
-    if mode == "constant":
-        value = options.pop("constant_values", 0)
-        if options:
-            raise ValueError(f"pad: options {sorted(options)} do not belong to mode 'constant'")
-        framed = pad_(array, widths=widths)
-        if not isinstance(value, Node) and not np.any(value):
-            return framed
-        if np.ndim(value) != 0:
-            raise NotImplementedError("pad: constant_values that differ by axis are not supported")
-        outside = np.ones_like(framed, dtype=bool)
-        outside[_inside(array, widths)] = False
-        return np.where(outside, astype(lift(value), array.dtype), framed)
-    if mode not in _COPYING:
-        raise NotImplementedError(
-            f"pad: mode={mode!r} is not supported on Tensors; one of 'constant', "
-            f"{', '.join(map(repr, _COPYING))} is"
-        )
+    if callable(mode):
+        raise NotImplementedError("pad: a function as the mode writes into what it is given; "
+                                  "join what it computes with np.concatenate")
+    odd = options.pop("reflect_type", "even") == "odd" and mode in ("reflect", "symmetric")
+    lengths, ends = options.pop("stat_length", None), options.pop("end_values", 0)
+    values = options.pop("constant_values", 0)
+    if options:
+        raise ValueError(f"pad: unknown options {sorted(options)}")
+    if mode in ("constant", "empty"):
+        if isinstance(values, Node) or np.ndim(values) == 0:
+            return _pad_with(array, widths, values)
+        sides = np.broadcast_to(np.asarray(values), (array.ndim, 2))
+        for axis, (width, side) in enumerate(zip(widths, sides, strict=True)):
+            for end in (0, 1):
+                one = tuple((width[0] * (1 - end), width[1] * end) if i == axis else (0, 0)
+                            for i in range(array.ndim))
+                array = _pad_with(array, one, side[end])
+        return array
+    if mode not in (*_COPYING, *_STATISTICS, "linear_ramp"):
+        raise ValueError(f"pad: {mode!r} is not a mode")
+    if array.dtype.kind in "biu" and (odd or mode not in _COPYING):
+        return _pad_integers(array, widths, mode, odd, lengths, ends)
+    each = np.broadcast_to(np.asarray(lengths, object), (array.ndim, 2))
     for axis, width in enumerate(widths):
-        if width != (0, 0):
-            source = np.pad(np.arange(array.shape[axis]), width, mode, **options)
+        if width == (0, 0):
+            continue
+        n = array.shape[axis]
+        if n == 0:
+            raise ValueError(f"pad: axis {axis} is empty, so that mode={mode!r} has no elements")
+        if mode in _STATISTICS:
+            array = _pad_statistic(array, axis, width, mode, each[axis])
+        elif mode == "linear_ramp" or odd:
+            # What is padded is linear in the elements, up to the values at the ends: NumPy's
+            # padding of the unit vectors is its matrix.
+            more: dict[str, Any] = {"reflect_type": "odd"} if odd else {"end_values": 0}
+            eye = np.eye(n, dtype=array.dtype, like=value_of(array))
+            matrix = np.pad(eye, (width, (0, 0)), mode, **more)
+            padded = moveaxis(np.tensordot(matrix, array, ((1,), (axis,))), 0, axis)
+            if mode == "linear_ramp":
+                pair = np.broadcast_to(np.asarray(ends), (array.ndim, 2))[axis]
+                shift = np.pad(np.zeros_like(eye, shape=(n,)), width, mode, end_values=tuple(pair))
+                padded = padded + shift.reshape([-1 if i == axis else 1
+                                                 for i in range(array.ndim)])
+            array = padded
+        else:
+            source = np.pad(np.arange(n), width, mode)
             array = getitem(array, (slice(None),) * axis + (source,))
     return array
+
+
+#: Of integers, which NumPy rounds in ways of its own: nothing to differentiate.
+pad_integers_ = define(
+    "pad_integers", lambda x, widths, mode, options: np.pad(x, widths, mode, **dict(options)), None,
+    "x framed by integers",
+)
+
+
+def _pad_integers(
+    array: Array, widths: tuple[tuple[int, int], ...], mode: str, odd: bool, lengths: Any, ends: Any
+) -> Array:
+    def pairs(value: Any) -> Any:
+        return tuple(map(tuple, np.broadcast_to(np.asarray(value), (array.ndim, 2)).tolist()))
+
+    options: tuple[tuple[str, Any], ...] = ()
+    if odd:
+        options = (("reflect_type", "odd"),)
+    elif mode == "linear_ramp":
+        options = (("end_values", pairs(ends)),)
+    elif lengths is not None:
+        options = (("stat_length", pairs(lengths)),)
+    return pad_integers_(array, widths=widths, mode=mode, options=options)
+
+
+def _pad_with(array: Array, widths: tuple[tuple[int, int], ...], value: Any) -> Array:
+    framed = pad_(array, widths=widths)
+    if not isinstance(value, Node) and not np.any(value):
+        return framed
+    if np.ndim(value) != 0:
+        raise NotImplementedError("pad: a Tensor for constant_values has shape ()")
+    outside = np.ones_like(framed, dtype=bool)
+    outside[_inside(array, widths)] = False
+    return np.where(outside, astype(lift(value), array.dtype), framed)
+
+
+def _pad_statistic(
+    array: Array, axis: int, width: tuple[int, int], mode: str, lengths: Any
+) -> Array:
+    parts = [array]
+    n = array.shape[axis]
+    for end, (size, length) in enumerate(zip(width, lengths, strict=True)):
+        length = n if length is None else min(operator.index(length), n)
+        if length < 1:
+            raise ValueError(f"pad: stat_length must be positive, got {length}")
+        chunk = slice(0, length) if end == 0 else slice(n - length, n)
+        piece = getitem(array, (slice(None),) * axis + (chunk,))
+        value = _STATISTICS[mode](piece, axis=axis, keepdims=True)
+        shape = tuple(size if i == axis else k for i, k in enumerate(array.shape))
+        parts.insert(0 if end == 0 else len(parts), broadcast_to(value, shape))
+    return concatenate(parts, axis)
 
 
 # Casting. ---------------------------------------------------------------------------------------

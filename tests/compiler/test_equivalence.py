@@ -123,6 +123,11 @@ def test_op_and_its_derivatives(op, cases, dtype):
 _SHAPED_BY_VALUES = {
     "unique0", "unique1", "unique2", "unique3", "unique4", "nonzero0", "nonzero1", "compress2",
     "piecewise5", "flatnonzero", "argwhere", "where6",
+    "unique_counts0", "unique_counts1", "unique_inverse0", "unique_inverse1", "unique_all0",
+    "unique_all1", "operator.sorted unique_values", "union1d0", "union1d1", "setdiff1d0",
+    "setdiff1d1", "setxor1d0", "setxor1d1", "setxor1d2", "intersect1d0", "intersect1d1",
+    "intersect1d2", "ix_0", "trim_zeros", "operator.trim_zeros f", "operator.trim_zeros b",
+    "operator.trim_zeros fb",
 }
 
 
