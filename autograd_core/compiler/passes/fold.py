@@ -73,8 +73,9 @@ def _with_numbers(
         if not isinstance(number, (bool, int, float)) or not math.isfinite(number):
             continue
         changed = (*args[:i], number, *args[i + 1 :])
-        if any(isinstance(a, Var) for a in changed) and _type(instruction, changed) == (
-            instruction.out.type
+        # Of Python numbers alone Python computes, and makes another Python number.
+        if any(isinstance(a, Var) and not a.type.weak for a in changed) and (
+            _type(instruction, changed) == instruction.out.type
         ):
             args = changed
     return args
