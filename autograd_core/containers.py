@@ -1,25 +1,28 @@
-"""Nested containers of arrays: tuples, named tuples, lists and dicts, to any depth."""
+"""Nested containers of arrays: tuples, named tuples, lists, dicts and dataclasses, to any depth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
 import numpy as np
 
 from .errors import ShapeError, caller
+from .node import Node
 
 #: Leaves that need no further look.
 _PLAIN = frozenset((float, int, np.ndarray, np.float64, np.float32))
 
-__all__ = ["aligned", "flatten", "map_leaves"]
+__all__ = ["aligned", "fields_of", "flatten", "map_leaves", "with_fields", "with_items"]
 
 
 def flatten(nested: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """The leaves of ``nested`` in order, and a function that puts others in their place.
 
-    Dicts are read in their own order; ``None`` is a container without leaves.
+    Dicts are read in their own order; ``None`` is a container without leaves. The fields of a
+    dataclass that hold no array, Tensor or float are no leaves: they stay as they are.
 
     >>> leaves, rebuild = flatten({"w": 1.0, "rest": (2.0, [3.0])})
     >>> leaves
@@ -43,18 +46,18 @@ def map_leaves(f: Callable[[Any], Any], nested: Any) -> Any:
     """``nested`` with ``f`` applied to each leaf."""
     if nested is None:
         return None
+    if type(nested) in _PLAIN or isinstance(nested, Node):
+        return f(nested)
     if isinstance(nested, dict):
-        items = {key: map_leaves(f, value) for key, value in nested.items()}
-        if type(nested) is dict:
-            return items
-        other = copy(nested)  # a subclass may need more than items to be made
-        for key, value in items.items():
-            other[key] = value
-        return other
+        return with_items(nested, {key: map_leaves(f, value) for key, value in nested.items()})
     if isinstance(nested, tuple) and hasattr(nested, "_fields"):
         return type(nested)(*(map_leaves(f, value) for value in nested))
     if isinstance(nested, (list, tuple)):
         return type(nested)(map_leaves(f, value) for value in nested)
+    fields = fields_of(nested)
+    if fields is not None:
+        return with_fields(nested, {name: map_leaves(f, value) for name, value in fields.items()
+                                    if _holds_arrays(value)})
     return f(nested)
 
 
@@ -67,6 +70,8 @@ def aligned(pattern: Any, nested: Any, what: str) -> list[Any]:
     >>> aligned({"w": 0, "b": 0}, {"b": 2.0, "w": 1.0}, "the gradient")
     [1.0, 2.0]
     """
+    if type(pattern) in _PLAIN or isinstance(pattern, Node):
+        return [nested]
     if isinstance(pattern, dict):
         if not isinstance(nested, dict) or nested.keys() != pattern.keys():
             raise _unlike(pattern, nested, what)
@@ -80,7 +85,66 @@ def aligned(pattern: Any, nested: Any, what: str) -> list[Any]:
         if nested is not None:
             raise _unlike(pattern, nested, what)
         return []
+    fields = fields_of(pattern)
+    if fields is not None:
+        if type(nested) is not type(pattern):
+            raise _unlike(pattern, nested, what)
+        others = fields_of(nested) or {}
+        return [x for name, value in fields.items() if _holds_arrays(value)
+                for x in aligned(value, others.get(name), what)]
     return [nested]
+
+
+# Parts of containers. ---------------------------------------------------------------------------
+
+
+def with_items(old: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
+    """A dict like ``old``, of its class, with these items."""
+    if type(old) is dict:
+        return items
+    new = copy(old)  # a subclass may need more than items to be made
+    for key, value in items.items():
+        new[key] = value
+    return new
+
+
+def fields_of(x: Any) -> dict[str, Any] | None:
+    """The fields of a dataclass' instance that are set, by name; None for anything else.
+
+    Array types may be dataclasses, too: they are arrays.
+    """
+    kind = type(x)
+    if not hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__array_ufunc__"):
+        return None
+    return {field.name: getattr(x, field.name) for field in dataclasses.fields(x)
+            if hasattr(x, field.name)}
+
+
+def with_fields(old: Any, changed: Mapping[str, Any]) -> Any:
+    """An instance like ``old``, a dataclass', in which these fields are changed.
+
+    It is made without its constructor, which may convert or check what Tensors cannot be converted
+    to or checked for; and only its fields are set, since anything else, such as a cached property,
+    may have been computed from them.
+    """
+    new = object.__new__(type(old))
+    for name, value in {**(fields_of(old) or {}), **changed}.items():
+        object.__setattr__(new, name, value)  # also if it is frozen
+    return new
+
+
+def _holds_arrays(x: Any) -> bool:
+    """Whether there is an array, a Tensor or a number of floating point in it."""
+    if isinstance(x, (Node, np.ndarray, float, complex, np.inexact)):
+        return True
+    if isinstance(x, dict):
+        return any(map(_holds_arrays, x.values()))
+    if isinstance(x, (list, tuple)):
+        return any(map(_holds_arrays, x))
+    fields = fields_of(x)
+    if fields is not None:
+        return any(map(_holds_arrays, fields.values()))
+    return hasattr(x, "__array_function__")
 
 
 def _unlike(pattern: Any, nested: Any, what: str) -> ShapeError:

@@ -17,7 +17,7 @@ import numpy as np
 from .. import observe
 from .. import tensor as engine
 from ..backprop import pull, reach
-from ..containers import flatten
+from ..containers import fields_of, flatten, with_fields, with_items
 from ..errors import CompileError, GradientError, caller, describe
 from ..node import Cell, Node, tick
 from ..op import EachInput, Op
@@ -483,7 +483,7 @@ class Compiled:
         plan = _Plan()
         leaves, rebuild = flatten(out)
         # Of the result itself: it would keep the whole recording alive as long as the plan.
-        _, plan.structure = flatten(rebuild([_HOLE] * len(leaves)))
+        _, plan.structure = flatten(rebuild([0.0] * len(leaves)))
         plan.guards = capture.guards
         plan.answered = capture.answered
         plan.kinds = [(kind_of(x._data), x._requires) for x in nodes]
@@ -553,7 +553,7 @@ class Compiled:
             else:
                 plan.kept.append((t, _Pending(plan, len(plan.kept), self._lock)))
         self._connect(plan, capture, returned, nodes, updates)
-        plan.single = not isinstance(out, (tuple, list, dict)) and len(leaves) == 1 and not (
+        plan.single = len(leaves) == 1 and leaves[0] is out and not (
             plan.cleared or plan.on_arguments)
         return (
             plan, [_own(x) for x in outputs],
@@ -772,9 +772,13 @@ def _outline(x: Any, given: list[Any], where: str) -> Any:
         kind = kind_of(value)
         return (kind, x._requires, x.op is None) if isinstance(x, Node) else kind
     if isinstance(x, dict):
-        return dict, tuple([(key, _outline(value, given, where)) for key, value in x.items()])
+        return type(x), tuple([(key, _outline(value, given, where)) for key, value in x.items()])
     if isinstance(x, (list, tuple)):
         return type(x), tuple([_outline(value, given, where) for value in x])
+    fields = fields_of(x)
+    if fields is not None:
+        return type(x), tuple([(name, _outline(value, given, f"the field {name} of {where}"))
+                               for name, value in fields.items()])
     return _static(x, where)
 
 
@@ -783,11 +787,14 @@ def _filled(x: Any, values: Iterator[Any]) -> Any:
     if x is _HOLE or _varies(x):
         return next(values)
     if isinstance(x, dict):
-        return {key: _filled(value, values) for key, value in x.items()}
+        return with_items(x, {key: _filled(value, values) for key, value in x.items()})
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return type(x)(*(_filled(value, values) for value in x))
     if isinstance(x, (list, tuple)):
         return type(x)(_filled(value, values) for value in x)
+    fields = fields_of(x)
+    if fields is not None:
+        return with_fields(x, {name: _filled(value, values) for name, value in fields.items()})
     return x
 
 
