@@ -12,9 +12,9 @@
     ag.compile(f)                                   # recorded once and replayed as a plan
 
 Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op`` and
-``observe``, ``ops``, ``dispatch`` and ``backprop``, ``tensor``, ``containers`` and ``random``,
-``compiler``, ``graph``, ``transforms``, ``primitive``, ``check``, ``render``; and ``special``,
-which is loaded when it is first used.
+``observe``, ``ops``, ``dispatch`` and ``backprop``, ``tensor``, ``containers``, ``random`` and
+``recipe``, ``compiler``, ``graph`` and ``batching``, ``transforms``, ``primitive``, ``check``,
+``render``; and ``special``, which is loaded when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -44,8 +44,11 @@ from .primitive import primitive
 from .render import render, to_dot, to_mermaid, to_text
 from .tensor import Tensor, Value, array, asarray, full, no_grad, stop_gradient, tensor
 from .transforms import (
+    deriv,
     elementwise_grad,
+    ggnvp,
     grad,
+    grad_and_aux,
     hessian,
     hvp,
     jacobian,
@@ -90,10 +93,13 @@ __all__ = [
     "callback",
     "check_grads",
     "compile",
+    "deriv",
     "elementwise_grad",
     "fill_diagonal",
     "full",
+    "ggnvp",
     "grad",
+    "grad_and_aux",
     "guard",
     "hessian",
     "hvp",

@@ -23,6 +23,7 @@ import numpy as np
 from . import observe
 from .errors import describe
 from .node import Array, Node, stale
+from .op import Jointly
 
 
 class Route:
@@ -177,6 +178,13 @@ def pull(
             values = inputs if recorded else [
                 x._data if isinstance(x, Node) else x for x in inputs
             ]
+            if type(rules) is Jointly:
+                needed = tuple([i for i, x in enumerate(inputs)
+                                if isinstance(x, Node) and x._born in nodes])
+                terms = rules.rule(needed, g, y, *values, **attrs)
+                for i, term in zip(needed, terms, strict=True):
+                    _receive(waiting, own, inputs[i], values[i], term, g, y, op)
+                continue
             for i, x in enumerate(inputs):
                 if isinstance(x, Node) and x._born in nodes:
                     term = rules[i](g, y, *values, **attrs)

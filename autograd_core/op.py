@@ -65,6 +65,17 @@ class EachInput(Sequence[Rule]):
         raise TypeError("an op with any number of inputs has no fixed number of rules")
 
 
+class Jointly(EachInput):
+    """The rules of an op as one: ``rule(needed, g, y, *inputs, **attrs)``.
+
+    ``needed``: the positions of the inputs whose cotangents it returns, in their order. For an op
+    that computes them together, or not at all.
+    """
+
+    def __getitem__(self, position: int) -> Rule:  # type: ignore[override]
+        return lambda *args, **attrs: self.rule((position,), *args, **attrs)[0]
+
+
 class MissingRule:
     """In place of a rule that is not there: an error when it is asked for."""
 

@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from . import batching
 from .backprop import Route, fit, pull, reach
-from .containers import aligned, flatten
+from .containers import aligned, flatten, map_leaves
 from .errors import GradientError, ShapeError, caller, describe
 from .node import Array, Node, value_of
+from .op import OPS, Jointly
 from .ops.flow import identity
+from .recipe import recipe_of
 from .tensor import (
     Tensor,
     as_data,
@@ -32,10 +35,14 @@ from .tensor import (
 )
 
 __all__ = [
-    "elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
+    "deriv", "elementwise_grad", "ggnvp", "grad", "grad_and_aux", "hessian", "hvp", "jacobian",
+    "jvp", "value_and_grad", "vjp",
 ]
 
 Function = Callable[..., Any]
+#: Rows of a Jacobian are computed together, as many as keep intermediate results below so many
+#: elements: enough to forget what Python costs, few enough for the cache.
+TOGETHER = 1 << 18
 
 class _Tracing:
     """A block in which a function runs for a transform: it records also inside `no_grad`.
@@ -74,7 +81,7 @@ class _Run:
     ``lasting``: whether the graph outlives the call, so that it needs copies of the arguments.
     """
 
-    __slots__ = ("_own", "aliases", "out", "rebuild", "scope", "traced")
+    __slots__ = ("_between", "_own", "aliases", "out", "rebuild", "scope", "traced")
 
     def __init__(
         self, name: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any],
@@ -87,6 +94,7 @@ class _Run:
             raise TypeError(f"{name}: nothing to differentiate by: {chosen!r}")
         self.aliases = [_alias(x, name, lasting) for x in leaves]
         self._own = [x._requires for x in self.aliases]
+        self._between: list[Node] = []
         full = list(args)
         for i, value in zip(argnums, self.rebuild(self.aliases), strict=True):
             full[i] = value
@@ -105,10 +113,21 @@ class _Run:
     def _wake(self) -> None:
         for x in self.aliases:
             x._requires = True
+        for node in self._between:
+            node._requires = True
 
     def _sleep(self) -> None:
         for x, requires in zip(self.aliases, self._own, strict=True):
             x._requires = requires
+        for node in self._between:
+            node._requires = False
+
+    def keep(self, outputs: Iterable[Any]) -> None:
+        """Make ready for walks at any time: what lies between sleeps like the aliases."""
+        route = self.look(outputs)
+        if not self.traced:
+            self._between = [x for x in route.nodes.values() if x.op is not None]
+            self._sleep()
 
     def look(self, outputs: Iterable[Any]) -> Route:
         """The route back to the aliases, noticing whether it passes by other people's leaves."""
@@ -153,6 +172,42 @@ class _Run:
             _as_scalar(found[x]) if x in found else np.zeros_like(x._data)[()]
             for x in self.aliases
         ], recorded
+
+    def push(
+        self, outputs: Sequence[Any], directions: Sequence[Array], recorded: bool = False
+    ) -> list[Array]:
+        """The tangents of ``outputs`` for these of the aliases.
+
+        The product u ↦ uᵀJ is linear in u, and its own product with t, taken backwards, is J t.
+        """
+        probes = [leaf(np.zeros_like(y._data)[()], True) if isinstance(y, Node) else None
+                  for y in outputs]
+        seeds = [(y, u) for y, u in zip(outputs, probes, strict=True) if u is not None]
+        cotangents, _ = self.pull(seeds, recorded=True)
+        linear = _by_node(zip(cotangents, directions, strict=True))
+        targets = [u for u in probes if u is not None]
+        route = reach(linear, targets)
+        recorded = self.recorded or recorded
+        traced = recorded or capturing() is not None
+        found = pull(_seeds(linear, traced), route, recorded=traced)
+        if traced and not recorded:
+            found = {u: _plain(t) for u, t in found.items()}
+        for u in targets:
+            u._requires = False  # the result is linear in them: to other walks they are constants
+        return [
+            _as_scalar(found[u]) if u is not None and u in found
+            else np.zeros_like(value_of(y))[()]
+            for y, u in zip(outputs, probes, strict=True)
+        ]
+
+    def deliver(self, nested: Any) -> Any:
+        """What the function returned besides, as the caller gets it: plain arrays for Tensors.
+
+        Tensors stay where somebody may differentiate them further.
+        """
+        leaves, rebuild = flatten(nested)
+        self.look(leaves)
+        return rebuild([y if self.recorded else _plain(y) for y in leaves])
 
 
 def _by_node(pairs: Iterable[tuple[Any, Array]]) -> dict[Node, Array]:
@@ -269,8 +324,27 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return _gradient(f, argnums, "grad", value=False)
 
 
+def grad_and_aux(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """The function that computes the pair of the gradient and what else ``f`` returns.
+
+    ``f`` returns ``(value, aux)``: a scalar, which is differentiated, and anything, which is not.
+    ``aux``, which may be a nested container, comes back with plain arrays for Tensors; they stay
+    Tensors only where an enclosing transform differentiates them. To have the value too, let it be
+    part of ``aux``. For ``argnums`` and the gradient see :func:`grad`.
+
+    Raises :class:`GradientError` (a ``TypeError``) if ``f`` does not return such a pair.
+
+    >>> def loss(w, x):
+    ...     prediction = np.tanh(w * x)
+    ...     return np.sum(prediction**2), {"prediction": prediction}
+    >>> ag.grad_and_aux(loss)(0.0, np.ones(2))
+    (np.float64(0.0), {'prediction': array([0., 0.])})
+    """
+    return _gradient(f, argnums, "grad_and_aux", value=False, aux=True)
+
+
 def _gradient(
-    f: Function, argnums: int | Sequence[int], name: str, value: bool = True
+    f: Function, argnums: int | Sequence[int], name: str, value: bool = True, aux: bool = False
 ) -> Function:
     """The function computing the gradient of ``f``, or the pair of its value and gradient."""
     if not callable(f):
@@ -281,12 +355,24 @@ def _gradient(
     def gradient(*args: Any, **kwargs: Any) -> Any:
         with _Tracing() as scope:
             run = _Run(name, f, args, kwargs, _positions(argnums, len(args), name), scope)
-            y = _scalar(run.out, name)
+            out = run.out
+            if aux:
+                if not isinstance(out, (tuple, list)) or len(out) != 2:
+                    raise GradientError(
+                        f"{name}: the function must return a pair `(value, aux)`, got "
+                        f"{type(out).__name__} (at {caller()})"
+                    )
+                out, besides = out
+            y = _scalar(out, name)
             seeds = [(y, _one(y))] if isinstance(y, Node) else []
             cotangents, recorded = run.pull(seeds)
+            if aux:
+                besides = run.deliver(besides)
         gradients = run.rebuild(cotangents)
         if single:
             (gradients,) = gradients
+        if aux:
+            return gradients, besides
         if not value:
             return gradients
         return (y if recorded else _plain(y)), gradients
@@ -306,11 +392,51 @@ def elementwise_grad(f: Function, argnums: int = 0) -> Function:
     return _gradient(summed, argnums, "elementwise_grad", value=False)
 
 
+def deriv(f: Function, argnums: int = 0) -> Function:
+    """The derivative of a function of one number: f'(x), of the structure and shapes of f(x).
+
+    ``f`` may return a number, an array (a curve has its velocity for a derivative) or a container
+    of them. Of an array as argument the function works element by element:
+    :func:`elementwise_grad`.
+
+    Raises :class:`GradientError` (a ``TypeError``) for a result that is not of floating point.
+
+    >>> ag.deriv(lambda t: np.stack([np.cos(t), np.sin(t)]))(0.0)
+    array([0., 1.])
+    >>> ag.deriv(ag.deriv(lambda x: x**3))(2.0)
+    np.float64(12.0)
+    """
+    each = elementwise_grad(f, argnums)
+
+    @functools.wraps(f)
+    def derivative(*args: Any, **kwargs: Any) -> Any:
+        positions = _positions(argnums, len(args), "deriv")
+        if len(positions) != 1 or not _is_single(argnums):
+            raise TypeError(f"deriv: argnums is an integer, got {argnums!r} (at {caller()})")
+        if np.ndim(args[positions[0]]):
+            return each(*args, **kwargs)
+        with _Tracing() as scope:
+            run = _Run("deriv", f, args, kwargs, positions, scope)
+            outputs, structure = flatten(run.out)
+            _check_outputs(outputs, "deriv")
+            (x,) = run.aliases
+            if len(outputs) == 1 and isinstance(outputs[0], Node) and not outputs[0]._data.shape:
+                slopes, _ = run.pull([(outputs[0], _one(outputs[0]))])
+            else:
+                slopes = run.push(outputs, [_one(x)])
+        return structure(slopes)
+
+    return derivative
+
+
 def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     """``f(*args)`` and the function that multiplies a cotangent with its Jacobian.
 
     The cotangent has the structure and shapes of the output; the result is a tuple with one entry
     for each argument: vᵀ · ∂f/∂argᵢ.
+
+    Raises :class:`GradientError` (a ``TypeError``) where a result is a Tensor of integers or
+    booleans, which has no derivative.
 
     >>> y, back = ag.vjp(lambda x: x * x, np.array([1.0, 2.0]))
     >>> back(np.array([1.0, 10.0]))
@@ -319,7 +445,8 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     with _Tracing() as scope:
         run = _Run("vjp", f, args, {}, range(len(args)), scope, lasting=True)
     outputs, structure = flatten(run.out)
-    run.look(outputs)
+    _check_outputs(outputs, "vjp")
+    run.keep(outputs)
 
     def back(cotangent: Any) -> Any:
         given = aligned(run.out, cotangent, "vjp: the cotangent")
@@ -352,7 +479,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 
     Computed from the same rules as everything else: the product u ↦ uᵀJ is linear in u, and its
     own product with t, taken backwards, is J t. Tangents have the structure and shapes of the
-    primals.
+    primals. Raises what :func:`vjp` raises.
 
     >>> ag.jvp(np.sin, (0.0,), (2.0,))
     (np.float64(0.0), np.float64(2.0))
@@ -373,25 +500,15 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
             for t, x in zip(directions, run.aliases, strict=True)
         ]
         outputs, structure = flatten(run.out)
-        probes = [leaf(np.zeros_like(y._data)[()], True) if isinstance(y, Node) else None
-                  for y in outputs]
-        seeds = [(y, u) for y, u in zip(outputs, probes, strict=True) if u is not None]
-        cotangents, _ = run.pull(seeds, recorded=True)
-        linear = _by_node(zip(cotangents, directions, strict=True))
-        targets = [u for u in probes if u is not None]
-        route = reach(linear, targets)
-        recorded = run.recorded or (nested and not scope.muted)
-        traced = recorded or capturing() is not None
-        found = pull(_seeds(linear, traced), route, recorded=traced)
-        if traced and not recorded:
-            found = {u: _plain(t) for u, t in found.items()}
-        for u in targets:
-            u._requires = False  # the result is linear in them: to other walks they are constants
-    results = [
-        _as_scalar(found[u]) if u is not None and u in found else np.zeros_like(value_of(y))[()]
-        for y, u in zip(outputs, probes, strict=True)
-    ]
-    return structure([y if run.recorded else _plain(y) for y in outputs]), structure(results)
+        _check_outputs(outputs, "jvp")
+        tangent = run.push(outputs, directions, nested and not scope.muted)
+    return structure([y if run.recorded else _plain(y) for y in outputs]), structure(tangent)
+
+
+def _check_outputs(outputs: Sequence[Any], name: str) -> None:
+    for y in outputs:
+        if isinstance(y, Node) and y._data.dtype.kind != "f":
+            check_differentiable(y._data, f"{name}: a result of the function")
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -399,6 +516,12 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     Arguments may be nested containers, and so may the result of ``f``: the Jacobian then has the
     structure of the output, and inside it that of the argument.
+
+    ``f`` runs once. With fewer inputs than outputs the columns are computed, as products with
+    tangents, otherwise the rows, as products with cotangents; all at once, by operations with an
+    axis more, apart from those few that can only go one by one (a function without NumPy's rules
+    for axes, such as ``np.convolve``) and from graphs with primitives of the user, whose rules are
+    asked for one row after the other.
 
     >>> ag.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
     array([[2., 0.],
@@ -411,7 +534,8 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             positions = _positions(argnums, len(args), "jacobian")
             run = _Run("jacobian", f, args, kwargs, positions, scope)
             outputs, structure = flatten(run.out)
-            blocks = [_rows(run, y) for y in outputs]
+            _check_outputs(outputs, "jacobian")
+            blocks = _blocks(run, outputs)
         nested = structure([_pick(run.rebuild(block), argnums) for block in blocks])
         return nested
 
@@ -422,25 +546,109 @@ def _pick(parts: Any, argnums: int | Sequence[int]) -> Any:
     return parts[0] if _is_single(argnums) else parts
 
 
-def _rows(run: _Run, y: Any) -> list[Array]:
+def _blocks(run: _Run, outputs: Sequence[Any]) -> list[list[Array]]:
+    """∂y/∂x for each output and each argument."""
+    nodes = {y: None for y in outputs if isinstance(y, Node)}
+    route = run.look(nodes)
+    # A rule of the user's may be written for plain arrays only: then none is recorded.
+    together = run.recorded or capturing() is not None or all(
+        node.op is None or OPS.get(node.op.name) is node.op or type(node.op.vjps) is Jointly
+        for node in route.nodes.values()
+    )
+    n_in, n_out = (sum(x._data.size for x in xs) for xs in (run.aliases, nodes))
+    if together and n_in < n_out:
+        return _columns(run, outputs)
+    return [_rows(run, y, together) for y in outputs]
+
+
+def _rows(run: _Run, y: Any, together: bool) -> list[Array]:
     """∂y/∂x for each argument x, a row per element of y."""
-    shape = tuple(np.shape(y))
-    if not isinstance(y, Tensor):
-        return [np.zeros(shape + x.shape, x.dtype) for x in run.aliases]
-    check_differentiable(y._data, "jacobian: the function's result")
-    rows: list[list[Array]] = [[] for _ in run.aliases]
-    route = run.look([y])
-    for i in range(y.size):
-        seed = np.zeros_like(y._data, shape=(y.size,))
-        seed[i] = 1
-        cotangents, _ = run.pull([(y, seed.reshape(shape)[()])], route=route)
-        for column, cotangent in zip(rows, cotangents, strict=True):
-            column.append(cotangent)
-    return [
-        _as_scalar(np.stack(column).reshape(shape + x.shape)) if column
-        else np.zeros(shape + x.shape, x.dtype)
-        for column, x in zip(rows, run.aliases, strict=True)
-    ]
+    if not isinstance(y, Node):
+        return [np.zeros((*np.shape(y), *x.shape), x.dtype) for x in run.aliases]
+    shape, size = tuple(y._data.shape), y._data.size
+    if size == 0:
+        return [np.zeros_like(x._data, shape=shape + x.shape) for x in run.aliases]
+    if size == 1:
+        seed = np.ones_like(y._data)[()]
+        rows = [np.reshape(g, shape + x.shape) for g, x in zip(
+            run.pull([(y, seed)])[0], run.aliases, strict=True)]
+    elif together:
+        probe = leaf(np.ones_like(y._data), False)
+        cotangents, _ = run.pull([(y, probe)], recorded=True)
+        rows = [np.reshape(stack, shape + x.shape) for stack, x in zip(
+            _stacks(run, cotangents, probe), run.aliases, strict=True)]
+    else:
+        route = run.look([y])
+        pulled = [
+            run.pull([(y, np.reshape(seed, shape))], route=route)[0]
+            for seed in _units(y._data, 0, size)
+        ]
+        rows = [np.reshape(np.stack(column), shape + x.shape)
+                for column, x in zip(zip(*pulled, strict=True), run.aliases, strict=True)]
+    return [_as_scalar(block) for block in rows]
+
+
+def _columns(run: _Run, outputs: Sequence[Any]) -> list[list[Array]]:
+    """∂y/∂x for each output y and each argument x, a column per element of x."""
+    probes = {y: leaf(np.ones_like(y._data)[()], True) for y in outputs if isinstance(y, Node)}
+    cotangents, _ = run.pull(list(probes.items()), recorded=True)
+    columns = []
+    for x, g in zip(run.aliases, cotangents, strict=True):
+        found: dict[Node, Any] = {}
+        tangent = leaf(np.ones_like(x._data)[()], False)
+        if isinstance(g, Node) and x.size:
+            route = reach([g], list(probes.values()))
+            found = pull({g: tangent}, route, recorded=True)
+        reached = [y for y, u in probes.items() if isinstance(found.get(u), Node)]
+        stacks = _stacks(run, [found[probes[y]] for y in reached], tangent)
+        columns.append(dict(zip(reached, stacks, strict=True)))
+    for u in probes.values():
+        u._requires = False
+    blocks = []
+    for y in outputs:
+        block = []
+        for x, of in zip(run.aliases, columns, strict=True):
+            shape = (*np.shape(y), *x.shape)
+            if isinstance(y, Node) and y in of:
+                block.append(_as_scalar(np.reshape(np.moveaxis(of[y], 0, -1), shape)))
+            else:
+                block.append(_as_scalar(np.zeros_like(x._data, shape=shape)))
+        blocks.append(block)
+    return blocks
+
+
+def _stacks(run: _Run, results: Sequence[Any], probe: Tensor) -> list[Array]:
+    """``results``, which are linear in ``probe``, for each unit vector in its place.
+
+    Recorded where somebody may differentiate them.
+    """
+    nodes = [y for y in results if isinstance(y, Node)]
+    recipe, inputs = recipe_of(nodes, probe._born, by=probe)
+    traced = run.recorded or capturing() is not None
+    values = [x if traced else x._data for x in inputs]
+    stacked = [x is probe for x in inputs]
+    size = probe._data.size
+    step = max(1, TOGETHER // max(recipe.largest, 1))
+    pieces = []
+    for start in range(0, size, step):
+        n = min(step, size - start)
+        units = np.reshape(_units(probe._data, start, n), (n, *probe._data.shape))
+        given = [units if s else x for x, s in zip(values, stacked, strict=True)]
+        pieces.append(batching.run(recipe, given, stacked, n))
+    joined = [np.concatenate(parts) if len(parts) > 1 else parts[0]
+              for parts in zip(*pieces, strict=True)]
+    if traced and not run.recorded:
+        joined = [_plain(x) for x in joined]
+    rest = iter(joined)
+    return [next(rest) if isinstance(y, Node) else np.zeros_like(y, shape=(size, *np.shape(y)))
+            for y in results]
+
+
+def _units(like: Array, start: int, n: int) -> Array:
+    """The ``n`` unit vectors from ``start``, as rows of the dtype and kind of ``like``."""
+    if isinstance(like, (np.ndarray, np.generic)):
+        return np.eye(n, like.size, start, dtype=like.dtype)
+    return np.eye(n, like.size, start, dtype=like.dtype, like=like)
 
 
 def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -464,3 +672,27 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     return jvp(grad(f), (x,), (v,))[1]
 
 
+def ggnvp(f: Function, loss: Function, x: Any, v: Any) -> Any:
+    """The product of the generalised Gauss-Newton matrix of ``loss(f(x))`` with ``v``: Jᵀ H J v.
+
+    J is the Jacobian of ``f`` at ``x``, H the Hessian of ``loss``, which returns a scalar, at
+    y = f(x); neither is formed. With a convex loss the matrix is positive semi-definite, unlike
+    the Hessian, whose second term Σ ∂loss/∂yᵢ ∇²fᵢ it leaves out. ``f`` runs once. ``v`` and the
+    result have the structure of ``x``.
+
+    Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent" (2002),
+    section 3.
+
+    >>> squares = lambda y: 0.5 * np.sum(y**2)
+    >>> ag.ggnvp(lambda x: x**2, squares, np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    array([ 4., 16.])
+    """
+    y, back = vjp(f, x)
+    # J v is the product with v, taken backwards, of u ↦ uᵀ J, which is linear in u.
+    _, forth = vjp(lambda u: back(u)[0], map_leaves(_zero, y))
+    (tangent,) = forth(v)
+    return back(hvp(loss, y, tangent))[0]
+
+
+def _zero(y: Any) -> Any:
+    return np.zeros_like(value_of(y))[()]

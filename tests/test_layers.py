@@ -18,9 +18,9 @@ LAYERS = [
     {"ops"},
     {"dispatch", "backprop", "special"},  # special is loaded late: below nobody
     {"tensor"},
-    {"containers", "random"},
+    {"containers", "random", "recipe"},
     {"compiler"},
-    {"graph"},
+    {"graph", "batching"},
     {"transforms"},
     {"primitive"},
     {"check"},

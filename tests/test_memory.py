@@ -77,7 +77,11 @@ def test_a_node_in_the_middle_keeps_only_what_it_came_from():
     lambda f, x: ag.grad(f)(x), lambda f, x: ag.hessian(f)(x), lambda f, x: ag.jacobian(f)(x),
     lambda f, x: ag.jvp(f, (x,), (x,)), lambda f, x: ag.vjp(f, x)[1](1.0), lambda f, x:
     ag.hvp(f, x, x), lambda f, x: ag.check_grads(f, x),
-], ids=["grad", "hessian", "jacobian", "jvp", "vjp", "hvp", "check_grads"])
+    lambda f, x: ag.grad_and_aux(lambda x: (f(x), x))(x), lambda f, x: ag.deriv(f)(0.5),
+    lambda f, x: ag.ggnvp(f, lambda y: y * y, x, x),
+    lambda f, x: ag.jacobian(lambda x: np.stack([f(x), f(x), f(x)]))(x),
+], ids=["grad", "hessian", "jacobian", "jvp", "vjp", "hvp", "check_grads", "grad_and_aux", "deriv",
+        "ggnvp", "columns"])
 def test_transforms_leave_nothing_behind(transform):
     nodes = []
 

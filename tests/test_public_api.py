@@ -16,6 +16,7 @@ NAMES = [
     "softmax",
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
+    "grad_and_aux", "deriv", "ggnvp",
     "compile", "is_compiling", "guard", "callback", "CompileError",
     "writable", "write_file", "random", "scope", "asarray", "full", "fill_diagonal",
     "put_along_axis",
@@ -50,7 +51,8 @@ def test_signatures():
     assert names(ag.vjp) == ["f", "args"] and names(ag.jvp) == ["f", "primals", "tangents"]
     assert names(ag.hvp) == ["f", "x", "v"]
     assert names(ag.check_grads)[:3] == ["f", "args", "order"]
-    for transform in (ag.grad, ag.value_and_grad, ag.jacobian, ag.hessian, ag.elementwise_grad):
+    for transform in (ag.grad, ag.value_and_grad, ag.jacobian, ag.hessian, ag.elementwise_grad,
+                      ag.grad_and_aux, ag.deriv):
         assert names(transform) == ["f", "argnums"]
         assert inspect.signature(transform).parameters["argnums"].default == 0
     assert parameters(ag.array)[1] == "dtype=None"

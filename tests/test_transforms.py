@@ -170,6 +170,91 @@ def test_elementwise_grad():
     np.testing.assert_allclose(second, -np.sin(x))
 
 
+# grad_and_aux and deriv. -------------------------------------------------------------------------
+
+
+def test_grad_and_aux_gives_plain_arrays():
+    def f(x, k):
+        y = x * k
+        return (y**2).sum(), {"y": y, "rest": (Point(y[0], "text"), [y > 0, 3, None])}
+
+    x = np.array([1.0, -2.0])
+    gradient, aux = ag.grad_and_aux(f)(x, 2.0)
+    assert gradient.tolist() == [8, -16]
+    assert aux["y"].tolist() == [2, -4] and is_plain(aux["y"])
+    point, (mask, three, nothing) = aux["rest"]
+    assert point == Point(2.0, "text") and is_plain(point.x)
+    assert mask.tolist() == [True, False] and is_plain(mask) and (three, nothing) == (3, None)
+    (gx, gk), aux = ag.grad_and_aux(f, (0, 1))(x, 2.0)
+    assert gx.tolist() == [8, -16] and gk == 20.0
+
+
+@pytest.mark.parametrize("result", [lambda x: x, lambda x: (x, x, x), lambda x: None,
+                                    lambda x: {"a": x, "b": x}])
+def test_grad_and_aux_needs_a_pair(result):
+    with pytest.raises(ag.GradientError, match=r"grad_and_aux.*pair `\(value, aux\)`"):
+        ag.grad_and_aux(result)(1.0)
+
+
+def test_what_aux_depends_on_may_be_differentiated():
+    def f(x):
+        gradient, aux = ag.grad_and_aux(lambda y: (y * y * x, (y, x * y)))(3.0)
+        return gradient * aux[1] + aux[0]  # 6 x · 3 x + 3
+
+    assert ag.grad(f)(2.0) == 72.0
+    ag.check_grads(f, 2.0)
+    w = ag.tensor(2.0, requires_grad=True)
+    gradient, aux = ag.grad_and_aux(lambda x: (x * x, x * w))(3.0)  # the value without w
+    assert gradient == 6.0
+    aux.backward()
+    assert w.grad == 3.0
+
+
+def test_grad_and_aux_computes_once():
+    runs = []
+
+    def f(x):
+        runs.append(1)
+        return x, x
+
+    assert ag.grad_and_aux(f)(2.0) == (1.0, 2.0) and runs == [1]
+
+
+def test_deriv():
+    assert ag.deriv(np.sin)(0.0) == 1.0 and is_plain(ag.deriv(np.sin)(0.0))
+    t = np.float32(0.5)
+    velocity = ag.deriv(lambda t: np.stack([np.cos(t), np.sin(t), t**2]))(t)
+    assert velocity.dtype == np.float32
+    np.testing.assert_allclose(velocity, [-np.sin(t), np.cos(t), 2 * t], rtol=1e-6)
+    assert ag.deriv(lambda t: {"a": t**2, "b": (t * np.ones(2), None)})(3.0)["a"] == 6.0
+    assert ag.deriv(lambda k, t: k * t**2, 1)(5.0, 3.0) == 30.0
+    assert ag.deriv(lambda k, t: k * t**2, -1)(5.0, 3.0) == 30.0
+    assert ag.deriv(lambda t: 7.0)(1.0) == 0.0
+    x = np.array([0.1, 0.5])
+    np.testing.assert_allclose(ag.deriv(np.tanh)(x), 1 - np.tanh(x) ** 2)
+
+
+def test_deriv_to_any_order():
+    d = np.sin
+    for expected in (np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x), np.sin):
+        d = ag.deriv(d)
+        np.testing.assert_allclose(d(0.3), expected(0.3), rtol=1e-13)
+    curve = lambda t: np.stack([np.cos(t), np.sin(t)])  # noqa: E731
+    np.testing.assert_allclose(ag.deriv(ag.deriv(curve))(0.3), -curve(0.3))
+    assert ag.grad(lambda w: ag.deriv(lambda t: w * t**2)(3.0))(2.0) == 6.0
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: ag.deriv(np.sin)(), "argnums=0"),
+    (lambda: ag.deriv(lambda x: x, (0,))(1.0), "argnums is an integer"),
+    (lambda: ag.deriv(lambda x: x > 0)(1.0), "deriv.*bool"),
+    (lambda: ag.deriv(np.sin)(1), "deriv.*int64"),
+])
+def test_deriv_of_what_has_none(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
 def test_the_fourth_derivative_of_tanh():
     x = 0.3
     t = np.tanh(x)
@@ -217,6 +302,15 @@ NESTED = {
     "hvp inside":
         (lambda x: ag.hvp(lambda y: (x * y**3).sum(), np.array([1.0]), np.array([2.0])).sum(),
          2.0, 12.0),
+    "grad_and_aux inside":
+        (lambda x: ag.grad_and_aux(lambda y: (x * y * y, x * y))(3.0)[1], 2.0, 3.0),
+    "deriv inside":
+        (lambda x: ag.deriv(lambda y: np.stack([x * y * y, y]))(3.0).sum(), 2.0, 6.0),
+    "ggnvp inside":
+        (lambda x: ag.ggnvp(lambda y: x * y, lambda z: (z**2).sum(), np.ones(2), np.ones(2)).sum(),
+         3.0, 24.0),
+    "columns of a jacobian inside":
+        (lambda x: ag.jacobian(lambda y: np.stack([x * y**2, x * x * y]))(2.0).sum(), 3.0, 10.0),
     "elementwise_grad inside":
         (lambda x: ag.elementwise_grad(lambda y: x * y**2)(np.array([1.0, 2.0])).sum(), 2.0, 6.0),
 }
@@ -476,6 +570,122 @@ def test_hessians_of_structures():
     assert xy.tolist() == yx.tolist() == [6, 6]
     product = ag.hvp(lambda p: p["a"] ** 2 * p["b"], {"a": 2.0, "b": 3.0}, {"b": 0.0, "a": 1.0})
     assert product == {"a": 6.0, "b": 4.0}
+
+
+# ggnvp. ------------------------------------------------------------------------------------------
+
+
+def dense_ggn(f, loss, x):
+    j = ag.jacobian(f)(x).reshape(-1, x.size)
+    h = ag.hessian(loss)(f(x))
+    return j.T @ h.reshape(len(j), len(j)) @ j
+
+
+@pytest.mark.parametrize("loss", [
+    lambda y: 0.5 * (y**2).sum(), lambda y: ag.logsumexp(y.reshape(-1)) - y.reshape(-1)[0],
+    lambda y: (np.cosh(y) * np.arange(y.size).reshape(y.shape)).sum(), lambda y: y.sum(),
+], ids=["squares", "cross entropy", "cosh", "linear"])
+@pytest.mark.parametrize("f", [
+    lambda x: np.tanh(A @ x), lambda x: np.outer(x, x[:2]) * np.sin(x)[:, None], lambda x: x,
+], ids=["A x", "a matrix", "identity"])
+def test_ggnvp_against_dense_matrices(f, loss):
+    x = np.array([0.5, -1.0, 2.0])
+    g = dense_ggn(f, loss, x)
+    for v in (*np.eye(3), np.array([1.0, 2.0, -0.5])):
+        product = ag.ggnvp(f, loss, x, v)
+        np.testing.assert_allclose(product, g @ v, rtol=1e-11, atol=1e-12)
+        assert is_plain(product)
+
+
+def test_ggnvp_is_the_hessian_product_where_f_is_linear():
+    x, v = np.array([0.5, -1.0, 2.0]), np.array([1.0, 0.0, -1.0])
+    loss = lambda y: np.log1p(np.exp(y)).sum()  # noqa: E731
+    np.testing.assert_allclose(ag.ggnvp(lambda x: A @ x, loss, x, v),
+                               ag.hvp(lambda x: loss(A @ x), x, v), rtol=1e-12)
+
+
+def test_ggnvp_with_structures():
+    def f(p):
+        return {"a": p["w"] * p["s"], "b": (p["s"] ** 2,)}
+
+    def loss(y):
+        return (y["a"] ** 3).sum() + y["b"][0] ** 2
+
+    p, v = {"w": np.array([1.0, 2.0]), "s": 3.0}, {"s": 1.0, "w": np.array([1.0, 0.0])}
+    product = ag.ggnvp(f, loss, p, v)
+    flat = lambda x: {"w": x[:2], "s": x[2]}  # noqa: E731
+    g = dense_ggn(
+        lambda x: np.concatenate([f(flat(x))["a"], f(flat(x))["b"][0].reshape(1)]),
+        lambda y: loss({"a": y[:2], "b": (y[2],)}), np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose([*product["w"], product["s"]], g @ [1.0, 0.0, 1.0])
+
+
+def test_ggnvp_runs_the_function_once_and_differentiates():
+    runs = []
+
+    def f(x):
+        runs.append(1)
+        return np.sin(x)
+
+    ag.ggnvp(f, lambda y: (y**4).sum(), np.ones(2), np.ones(2))
+    assert runs == [1]
+    ag.check_grads(lambda x, v: ag.ggnvp(np.sin, lambda y: (y**4).sum(), x, v),
+                   np.array([0.5, 0.2]), np.array([1.0, -1.0]))
+
+
+# What has no derivative. -------------------------------------------------------------------------
+
+BOTH = {
+    "vjp": lambda f, *xs: ag.vjp(f, *xs)[1](ag.vjp(f, *xs)[0]),
+    "jvp": lambda f, *xs: ag.jvp(f, xs, xs),
+}
+
+
+@pytest.mark.parametrize("mode", BOTH.values(), ids=BOTH)
+@pytest.mark.parametrize(("f", "dtype"), [
+    (lambda x: np.argmax(x), "int64"), (lambda x: x > 0, "bool"),
+    (lambda x: {"y": x, "n": (np.argsort(x),)}, "int64"), (lambda x: np.isnan(x), "bool"),
+    (lambda x: x.astype(np.int32), "int32"),
+])
+def test_the_gradient_of_integers_and_booleans_is_a_type_error(mode, f, dtype):
+    with pytest.raises(TypeError, match=rf"result of the function of dtype {dtype}.*float"):
+        mode(f, np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("mode", BOTH.values(), ids=BOTH)
+def test_values_that_are_no_tensors_are_passed_through(mode):
+    mode(lambda x: {"y": x * 2.0, "n": 3, "mask": np.array([True]), "name": None}, np.ones(2))
+
+
+@pytest.mark.parametrize("mode", BOTH.values(), ids=BOTH)
+def test_a_missing_rule_is_not_implemented(mode):
+    @ag.primitive
+    def mystery(x, y):
+        return x * y
+
+    mystery.defvjp(lambda g, z, x, y: g * y)
+    with pytest.raises(NotImplementedError, match="mystery: no derivative rule for argument 1"):
+        mode(mystery, np.ones(2), np.ones(2))
+    assert np.shape(mode(lambda x: mystery(x, 2.0), np.ones(2))[0]) == (2,)
+    with pytest.raises(NotImplementedError, match=r"np|numpy"):
+        mode(lambda x: np.busday_count(x, x), np.ones(2))
+
+
+@pytest.mark.parametrize("mode", BOTH.values(), ids=BOTH)
+def test_assignment_to_items_is_a_type_error(mode):
+    def f(x):
+        x[0] = 1.0
+        return x
+
+    def g(x):
+        y = np.zeros(2)
+        y += x
+        return y
+
+    with pytest.raises(TypeError, match=r"at\[i\]\.set"):
+        mode(f, np.ones(2))
+    with pytest.raises(TypeError, match=r"a = a \+ t"):
+        mode(g, np.ones(2))
 
 
 # Properties. -------------------------------------------------------------------------------------

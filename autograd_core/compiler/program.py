@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .. import ops
 from ..node import Array
 from ..op import UFUNCS, Op
 
@@ -151,8 +152,9 @@ def ufunc_of(op: Op) -> np.ufunc | None:
     return _UFUNC_OF.get(op)
 
 
-# The engine's tables of ops are complete when this module is imported; those of SciPy come late and
-# are computed by their forward functions.
+# The engine's tables of ops are complete once its families are imported; those of SciPy come late
+# and are computed by their forward functions.
+_ = ops
 _UFUNC_OF: dict[Op, np.ufunc] = {
     op: ufunc for ufunc, op in reversed(UFUNCS.items())
     if isinstance(op, Op) and ufunc.signature is None and ufunc.nout == 1
