@@ -3,7 +3,8 @@
 `describe` says what is shown (`programs`, of a compiled function), with the help of `flow` for
 what flows back along the edges; `collapse` makes a smaller drawing of a large one. Then comes one
 of the faces: `dot` writes it in DOT, and `engine` lays that out, with the help of `fonts`;
-`mermaid` and `outline` need no layout. Nothing of that is loaded before something is drawn.
+`mermaid` and `outline` need no layout, and `layout` makes an SVG without Graphviz. Nothing of that
+is loaded before something is drawn.
 """
 
 from __future__ import annotations
@@ -149,15 +150,13 @@ def render(
         ag.render(np.sin(x) * x, "graph.svg")
     """
     from ..files import writable, write_file
-    from .engine import LAID_OUT, check_size, choose_format
+    from .engine import choose_format
 
     path = Path(path)
     format = choose_format(path, format)
     writable(path)
     drawing = drawing_of(outputs, **options)
     rankdir = drawing.rankdir if rankdir is None else rankdir
-    if format in LAID_OUT:
-        check_size(drawing)
     return write_file(path, _face(format)(drawing, rankdir))
 
 
@@ -171,10 +170,13 @@ def _face(format: str) -> Callable[[Drawing, str], bytes]:
         from .outline import outline
 
         return lambda drawing, _: outline(drawing).encode()
-    from .dot import digraph
-    from .engine import draw
+    if format in ("dot", "gv"):
+        from .dot import digraph
 
-    return lambda drawing, rankdir: draw(digraph(drawing, rankdir=rankdir), format)
+        return lambda drawing, rankdir: str(digraph(drawing, rankdir=rankdir).source).encode()
+    from .engine import picture
+
+    return lambda drawing, rankdir: picture(drawing, format, rankdir)
 
 
 def drawing_of(

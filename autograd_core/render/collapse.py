@@ -24,6 +24,7 @@ BUDGET = 150
 _LONGEST_PERIOD = 32
 _FEWEST_REPEATS = 3
 _SHOWN_OPS = 3
+_BANDS = 16
 
 
 def collapse(drawing: Drawing, closed: Closed = None, *, limit: int = MAX_NODES) -> Drawing:
@@ -325,7 +326,7 @@ def _by_level(drawing: Drawing) -> Drawing:
     keys: dict[str, Hashable] = {
         node.name: (level[node.name], _what(node)) for node in drawing.nodes}
     if len(set(keys.values())) > BUDGET:
-        bands = max(1, BUDGET // 4)
+        bands = _BANDS
         keys = {
             node.name: (level[node.name] * bands // deepest,
                         node.kind if node.kind in ("variable", "input", "constant") else None)

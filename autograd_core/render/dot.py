@@ -25,9 +25,9 @@ RANK_DIRECTIONS = ("LR", "TB", "RL", "BT")
 FONT = "Roboto,Helvetica,Arial,DejaVu Sans,sans-serif"
 """The font that is laid out with, then those of about its width for whoever views an SVG."""
 
-_INK, _MUTED, _GRADIENT, _ALARM = "#1f2933", "#5f6c7b", "#1d5fa8", "#b42318"
+INK, MUTED, GRADIENT, ALARM = "#1f2933", "#5f6c7b", "#1d5fa8", "#b42318"
 
-_STYLES: Mapping[str, Mapping[str, str]] = {
+STYLES: Mapping[str, Mapping[str, str]] = {
     "operation": {"style": "rounded,filled", "fillcolor": "#ffffff", "color": "#7b8794"},
     "variable": {"style": "filled", "fillcolor": "#fff4dc", "color": "#a86f12", "penwidth": "2"},
     "input": {"style": "filled,dashed", "fillcolor": "#eef2f6", "color": "#5f6c7b"},
@@ -36,7 +36,7 @@ _STYLES: Mapping[str, Mapping[str, str]] = {
     "group": {"style": "filled", "shape": "box3d", "fillcolor": "#f4f6f8", "color": "#52606d"},
 }
 _OUTPUT = {"peripheries": "2", "fillcolor": "#e8f1fb", "color": "#1d5fa8"}
-_GROUPS: Mapping[str, Mapping[str, str]] = {
+GROUP_STYLES: Mapping[str, Mapping[str, str]] = {
     "fused": {"style": "rounded,filled", "fillcolor": "#e6f4f1", "color": "#2a7f6f",
               "margin": "6"},
     "module": {"style": "rounded", "color": "#9aa5b1", "margin": "8", "labeljust": "l"},
@@ -52,7 +52,7 @@ PALETTE = (
 )
 _LEGEND_COLUMNS = 4
 _GAP = "\N{NO-BREAK SPACE}" * 2
-_ALARMING = {"fillcolor": "#fdecea", "color": _ALARM, "penwidth": "2.5"}
+_ALARMING = {"fillcolor": "#fdecea", "color": ALARM, "penwidth": "2.5"}
 
 
 def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
@@ -69,7 +69,7 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
         graph_attr={
             "rankdir": rankdir,
             "fontname": FONT,
-            "fontcolor": _INK,
+            "fontcolor": INK,
             "bgcolor": "white",
             "nodesep": "0.22",
             "ranksep": "0.35",
@@ -78,7 +78,7 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
             "shape": "box",
             "fontname": FONT,
             "fontsize": "11",
-            "fontcolor": _INK,
+            "fontcolor": INK,
             "margin": "0.09,0.05",
             "height": "0.3",
             "width": "0.3",
@@ -86,7 +86,7 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
         edge_attr={
             "fontname": FONT,
             "fontsize": "9",
-            "fontcolor": _MUTED,
+            "fontcolor": MUTED,
             "color": "#7b8794",
             "arrowsize": "0.6",
         },
@@ -116,7 +116,7 @@ def _draw(dot: graphviz.Digraph, drawing: Drawing) -> None:
         elif isinstance(step, Group):
             frame = type(dot)(name=f"cluster_{step.name}")
             frame.attr(label=f"<{_small(step.title)}>", id=f"group_{step.name}",
-                       **_GROUPS[step.kind])
+                       **GROUP_STYLES[step.kind])
             frames.append(frame)
         else:
             frame = frames.pop()
@@ -151,7 +151,7 @@ def _text(text: str) -> str:
 
 
 def _style(node: Node) -> dict[str, str]:
-    style = dict(_STYLES[node.kind])
+    style = dict(STYLES[node.kind])
     if node.colour is not None:
         style["fillcolor"] = colour(node.colour)
     if node.is_output:
@@ -180,9 +180,9 @@ def _edge_attributes(edge: Edge, tail: Kind) -> Mapping[str, str]:
         return attributes
     rows = [_text(", ".join(lines))] if lines else []
     if edge.local is not None:
-        rows.append(_on_edge("\N{PARTIAL DIFFERENTIAL}", edge.local, _INK))
+        rows.append(_on_edge("\N{PARTIAL DIFFERENTIAL}", edge.local, INK))
     if edge.cotangent is not None:
-        rows.append(_on_edge("\N{LEFTWARDS ARROW}", edge.cotangent, _GRADIENT))
+        rows.append(_on_edge("\N{LEFTWARDS ARROW}", edge.cotangent, GRADIENT))
     attributes["label"] = f"<{'<BR/>'.join(rows)}>"
     return attributes
 
@@ -190,7 +190,7 @@ def _edge_attributes(edge: Edge, tail: Kind) -> Mapping[str, str]:
 def _on_edge(name: str, quantity: Quantity, colour: str) -> str:
     text = "<BR/>".join(map(_text, quantity.lines))
     if quantity.alarming:
-        text, colour = f"<B>{text}</B>", _ALARM
+        text, colour = f"<B>{text}</B>", ALARM
     return f'{name} <FONT COLOR="{colour}">{text}</FONT>'
 
 
@@ -206,9 +206,9 @@ def _rows(node: Node) -> Iterator[str]:
     if node.place is not None:
         yield f'<TD COLSPAN="2">{_small(node.place)}</TD>'
     if node.value is not None:
-        yield _quantity("value", node.value, _MUTED if node.kind == "constant" else _INK)
+        yield _quantity("value", node.value, MUTED if node.kind == "constant" else INK)
     if node.grad is not None:
-        yield _quantity("grad", node.grad, _GRADIENT)
+        yield _quantity("grad", node.grad, GRADIENT)
 
 
 def _heading(node: Node) -> str:
@@ -225,7 +225,7 @@ def _quantity(name: str, quantity: Quantity, colour: str) -> str:
     if len(quantity.lines) > 1:
         lines += '<BR ALIGN="LEFT"/>'  # aligns the line before it
     if quantity.alarming:
-        lines, colour = f"<B>{lines}</B>", _ALARM
+        lines, colour = f"<B>{lines}</B>", ALARM
     return (
         f'<TD ALIGN="LEFT" VALIGN="TOP">{_small(name + _GAP)}</TD>'
         f'<TD ALIGN="LEFT"><FONT COLOR="{colour}">{lines}</FONT></TD>'
@@ -233,4 +233,4 @@ def _quantity(name: str, quantity: Quantity, colour: str) -> str:
 
 
 def _small(text: str) -> str:
-    return f'<FONT POINT-SIZE="9" COLOR="{_MUTED}">{_text(text)}</FONT>'
+    return f'<FONT POINT-SIZE="9" COLOR="{MUTED}">{_text(text)}</FONT>'

@@ -12,6 +12,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,10 @@ LAID_OUT = ("svg", "png", "pdf")
 _SOURCE_FORMATS = ("dot", "gv")
 _PNG_DPI = "144"
 """Twice the usual screen, for legible text."""
+
+class NoEngineError(RenderError):
+    """There is no Graphviz on this machine."""
+
 
 _Layout = Callable[[str, str], bytes]
 
@@ -55,15 +60,37 @@ def choose_format(path: Path, format: str | None = None) -> str:
     raise RenderError(f"unknown format {chosen!r}: use one of {known}")
 
 
-def check_size(drawing: Drawing) -> None:
-    """Raise RenderError, with what to do instead, if the layout would take too long."""
-    if len(drawing.nodes) > MAX_NODES:
+def picture(drawing: Drawing, format: str, rankdir: str | None = None) -> bytes:
+    """A drawing as svg, png or pdf, in the direction that suits it unless told otherwise.
+
+    An SVG of more than `MAX_NODES` nodes, or where there is no Graphviz, is laid out by `layout`,
+    and its note says so.
+
+    Raises RenderError for another format or direction, and for what only Graphviz can do.
+    """
+    from .dot import digraph
+    from .layout import svg
+
+    rankdir = drawing.rankdir if rankdir is None else rankdir
+    large = len(drawing.nodes) > MAX_NODES
+    if large and format != "svg":
         raise RenderError(
             f"a picture of {len(drawing.nodes):,} nodes cannot be read, and takes long to lay out; "
             f"the limit is {MAX_NODES:,}. Leave `collapse` out to have it made smaller, choose "
             "which modules to close, or draw a part of the graph, starting from an inner Tensor; "
-            "text, DOT and Mermaid have no limit"
+            "SVG, text, DOT and Mermaid have no limit"
         )
+    why = "too large for Graphviz"
+    if not large:
+        try:
+            return draw(digraph(drawing, rankdir=rankdir), format)
+        except NoEngineError:
+            if format != "svg":
+                raise
+            why = "there is no Graphviz"
+    said = f"{why}: a simple layout instead"
+    note = f"{drawing.note}\n{said}" if drawing.note else said
+    return svg(replace(drawing, note=note), rankdir).encode()
 
 
 def draw(dot: graphviz.Digraph, format: str = "svg") -> bytes:
@@ -123,9 +150,9 @@ def _dot_on_path(source: str, format: str, *, why: str) -> bytes:
         with bundled_fonts():
             picture = graphviz.Source(source).pipe(format=format, quiet=True)
     except graphviz.ExecutableNotFound as error:
-        raise RenderError(
+        raise NoEngineError(
             f"no layout engine: the embedded one cannot be loaded ({why}), and there is no `dot` "
-            "on PATH. Install Graphviz, or render to .dot and lay it out elsewhere"
+            "on PATH. Install Graphviz, or render to .svg, which needs none"
         ) from error
     except graphviz.CalledProcessError as error:
         raise RenderError(f"`dot` failed on {format}: {error.stderr!r}") from error

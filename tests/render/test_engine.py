@@ -72,14 +72,14 @@ def test_a_path_without_suffix_asks_for_a_format(picture, tmp_path):
         draw(to_dot(picture), "xyz")
 
 
-def refuse_to_draw(dot, format):
+def refuse_to_draw(drawing, format, rankdir):
     raise AssertionError("the layout started")
 
 
 def test_places_that_cannot_be_written_are_refused_before_the_layout(
     picture, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(engine, "draw", refuse_to_draw)
+    monkeypatch.setattr(engine, "picture", refuse_to_draw)
     (tmp_path / "file").touch()
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(FileNotFoundError, match=r"the folder .*missing does not exist"):
@@ -92,7 +92,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_layout(
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write everywhere")
 def test_permission_is_checked_before_the_layout(picture, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "draw", refuse_to_draw)
+    monkeypatch.setattr(engine, "picture", refuse_to_draw)
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match="permission denied"):
         render(picture, tmp_path / "graph.svg")
@@ -146,9 +146,10 @@ def test_no_engine_at_all_says_why_and_what_to_do(
 ):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RenderError, match=r"libsomething.*no `dot` on PATH.*Install Graphviz"):
-        render(picture, tmp_path / "graph.svg")
+        render(picture, tmp_path / "graph.pdf")
     assert not list(tmp_path.iterdir())
-    assert render(picture, tmp_path / "graph.dot").exists()
+    for suffix in ("dot", "svg", "mmd", "txt"):
+        assert render(picture, tmp_path / f"graph.{suffix}").exists()
 
 
 def test_the_environment_is_left_as_it_was(picture, monkeypatch, capfd):

@@ -251,7 +251,7 @@ def test_a_long_program_is_collapsed_and_not_laid_out_in_full(tmp_path):
     program = Program((x,), tuple(instructions), (instructions[-1].out,))
     assert "exp × 999" in ag.to_text(program)
     with pytest.raises(ag.RenderError, match=r"1,001 nodes .* Leave `collapse` out"):
-        ag.render(program, tmp_path / "program.svg", collapse=False)
+        ag.render(program, tmp_path / "program.pdf", collapse=False)
     assert not list(tmp_path.iterdir())
     assert len(ag.to_text(program, collapse=False).splitlines()) == MAX_NODES + 2
 
