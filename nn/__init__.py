@@ -10,7 +10,7 @@ Nothing here defines a derivative: a layer, a loss or an optimiser is an express
 functions and operators, and what the engine can do with an expression it can do with a network.
 """
 
-from . import activations, init, losses, networks, optim, penalties
+from . import activations, init, losses, metrics, networks, optim, penalties, schedules
 from .activations import (
     ELU,
     GELU,
@@ -37,10 +37,12 @@ from .mixture import MixtureDensity
 from .module import Buffer, Module, Parameter
 from .neurons import RBF, Layer, LinearNeuron, MaxoutLayer, Neuron, Perceptron
 from .normalization import BatchNorm1d, BatchNorm2d, LayerNorm
+from .optim import EMA
 from .training import History, fit, predict
 
 __all__ = [
     "ELU",
+    "EMA",
     "GELU",
     "MLP",
     "RBF",
@@ -85,9 +87,11 @@ __all__ = [
     "init",
     "load",
     "losses",
+    "metrics",
     "networks",
     "optim",
     "penalties",
     "predict",
     "save",
+    "schedules",
 ]

@@ -13,6 +13,7 @@ STEPS = 20
 OPTIMIZERS = {
     "sgd": lambda ps, lr=0.1: nn.optim.SGD(ps, lr=lr),
     "momentum": lambda ps, lr=0.1: nn.optim.SGD(ps, lr=lr, momentum=0.9),
+    "nadam": lambda ps, lr=0.1: nn.optim.NAdam(ps, lr=lr),
     "adam": lambda ps, lr=0.1: nn.optim.Adam(ps, lr=lr),
 }
 each_optimizer = pytest.mark.parametrize("kind", OPTIMIZERS)
