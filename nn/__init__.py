@@ -10,7 +10,7 @@ Nothing here defines a derivative: a layer, a loss or an optimiser is an express
 functions and operators, and what the engine can do with an expression it can do with a network.
 """
 
-from . import activations, init, losses, metrics, networks, optim, penalties, schedules
+from . import activations, init, losses, metrics, networks, optim, penalties, schedules, threads
 from .activations import (
     ELU,
     GELU,
@@ -31,6 +31,17 @@ from .activations import (
     Step,
     Tanh,
 )
+from .callbacks import (
+    Callback,
+    Checkpoint,
+    CSVLog,
+    EarlyStopping,
+    GradientMonitor,
+    LearningRateLog,
+    Training,
+)
+from .diagnose import Diagnosis, DiagnosisLog, LayerDiagnosis, diagnose
+from .history import History
 from .io import load, save
 from .layers import MLP, Bilinear, Embedding, Ensemble, Flatten, Linear, Residual, Sequential
 from .mixture import MixtureDensity
@@ -38,7 +49,8 @@ from .module import Buffer, Module, Parameter
 from .neurons import RBF, Layer, LinearNeuron, MaxoutLayer, Neuron, Perceptron
 from .normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from .optim import EMA
-from .training import History, fit, predict
+from .rules import delta_fit, delta_rule, perceptron_fit, perceptron_rule
+from .training import fit, predict
 
 __all__ = [
     "ELU",
@@ -52,15 +64,24 @@ __all__ = [
     "BatchNorm2d",
     "Bilinear",
     "Buffer",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
+    "Diagnosis",
+    "DiagnosisLog",
+    "EarlyStopping",
     "Embedding",
     "Ensemble",
     "Flatten",
+    "GradientMonitor",
     "Hardtanh",
     "History",
     "Identity",
     "Layer",
+    "LayerDiagnosis",
     "LayerNorm",
     "LeakyReLU",
+    "LearningRateLog",
     "Linear",
     "LinearNeuron",
     "LogSoftmax",
@@ -82,7 +103,11 @@ __all__ = [
     "Softsign",
     "Step",
     "Tanh",
+    "Training",
     "activations",
+    "delta_fit",
+    "delta_rule",
+    "diagnose",
     "fit",
     "init",
     "load",
@@ -91,7 +116,10 @@ __all__ = [
     "networks",
     "optim",
     "penalties",
+    "perceptron_fit",
+    "perceptron_rule",
     "predict",
     "save",
     "schedules",
+    "threads",
 ]

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import operator
+import os
+import signal
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -11,77 +20,36 @@ import numpy as np
 import autograd_core as ag
 
 from . import losses
+from .callbacks import Callback, Checkpoint, Function, Training
+from .data import batches, checked_data, split
+from .history import History
+from .io import generators, load_generator, read_training
+from .metrics import Metric, named
 from .module import Module
-from .optim import Adam, Optimizer
+from .optim import EMA, LBFGS, Adam, Optimizer
+from .threads import largest_product, limited_threads
 
-__all__ = ["History", "fit", "predict"]
+__all__ = ["fit", "predict"]
 
-
-class History:
-    """What happened, epoch by epoch: lists by name.
-
-    ``history["loss"]`` is the mean training loss of each epoch; with validation data there are
-    ``"val_loss"`` and ``"val_" + name`` of each metric.
-    """
-
-    def __init__(self) -> None:
-        self.epochs: dict[str, list[float]] = {}
-
-    def append(self, **values: float) -> None:
-        for name, value in values.items():
-            self.epochs.setdefault(name, []).append(value)
-
-    def __getitem__(self, name: str) -> list[float]:
-        return self.epochs[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.epochs
-
-    def __len__(self) -> int:
-        return max((len(values) for values in self.epochs.values()), default=0)
-
-    def __repr__(self) -> str:
-        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.epochs.items())
-        return f"History({len(self)} epochs{': ' + last if last else ''})"
+#: Batches from which on a prediction is compiled: a recording takes about as long as ten of them.
+_MANY = 16
+#: Seconds between two updates of the progress bar within an epoch.
+_REDRAWN = 0.2
 
 
-def _checked(x: Any, name: str, dtype: np.dtype[Any]) -> np.ndarray:
-    """Data as an array in the model's dtype (integer targets stay integers), without NaN."""
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"fit: {name} must hold numbers, got dtype {array.dtype}")
-    if array.ndim == 0:
-        raise ag.ShapeError(f"fit: {name} must have a first axis of samples, got a scalar")
-    if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what is too large for the dtype becomes infinite
-            array = array.astype(dtype, copy=False)
-        bad = ~np.isfinite(array)
-        if bad.any():
-            first = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise ValueError(
-                f"fit: {name} holds {int(bad.sum())} values that are NaN or infinite in {dtype}, "
-                f"the first at index {first}; remove or fill them, for instance with np.nan_to_num"
-            )
-    return array
-
-
-def _dataset(X: Any, y: Any, names: tuple[str, str], dtype: np.dtype[Any]) -> Any:
-    inputs, targets = _checked(X, names[0], dtype), _checked(y, names[1], dtype)
-    if inputs.dtype.kind != "f":
-        inputs = inputs.astype(dtype)
-    if len(inputs) != len(targets):
-        raise ag.ShapeError(
-            f"fit: {names[0]} has {len(inputs)} samples but {names[1]} has {len(targets)}"
-        )
-    if not len(inputs):
-        raise ag.ShapeError(f"fit: {names[0]} has no samples")
-    return inputs, targets
-
-
-def predict(model: Callable[[Any], Any], X: Any, batch_size: int = 1024) -> np.ndarray:
+def predict(
+    model: Callable[[Any], Any], X: Any, batch_size: int = 1024, *, compile: bool | None = None
+) -> np.ndarray:
     """``model(X)`` as an ndarray, in batches, in evaluation mode and without recording.
 
-    The first axis of ``X`` counts the samples.
+    The first axis of ``X`` counts the samples. ``compile``: whether the batches are computed by a
+    compiled function; by default where there are so many that recording it pays, and only if it
+    can be.
+
+    Raises ``ValueError`` for no batch size, :class:`ag.ShapeError` for a scalar.
+
+    >>> nn.predict(nn.Linear(3, 2, rng=0), np.ones((5, 3))).shape
+    (5, 2)
     """
     if batch_size < 1:
         raise ValueError(f"predict: batch_size must be positive, got {batch_size}")
@@ -92,18 +60,42 @@ def predict(model: Callable[[Any], Any], X: Any, batch_size: int = 1024) -> np.n
     if dtype is not None:
         inputs = inputs.astype(dtype, copy=False)
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
+    run: Callable[[Any], Any] = model
+    if compile or (compile is None and len(inputs) >= _MANY * batch_size):
+        run = _or_eagerly(ag.compile(lambda x: model(x)), model, quietly=not compile)
     try:
         for module, _ in modes:
             module.training = False
         with ag.no_grad():
-            outputs = [
-                model(ag.tensor(inputs[i : i + batch_size])).numpy()
-                for i in range(0, max(1, len(inputs)), batch_size)
-            ]
+            outputs = []
+            for i in range(0, max(1, len(inputs)), batch_size):
+                output = run(ag.tensor(inputs[i : i + batch_size]))
+                outputs.append(output.numpy() if isinstance(output, ag.Tensor) else output)
     finally:
         for module, training in modes:
             module.training = training
     return np.concatenate(outputs)
+
+
+def _or_eagerly(
+    compiled: Callable[[Any], Any], eager: Callable[[Any], Any], quietly: bool
+) -> Callable[[Any], Any]:
+    """A compiled function, and from the first call on for which that fails the other."""
+
+    def run(x: Any) -> Any:
+        nonlocal compiled
+        if compiled is eager:
+            return eager(x)
+        try:
+            return compiled(x)
+        except ag.CompileError as reason:
+            compiled = eager
+            if not quietly:
+                warnings.warn(f"predict: the model cannot be compiled and runs eagerly: {reason}",
+                              stacklevel=3)
+        return eager(x)
+
+    return run
 
 
 def _dtype_of(model: Any) -> np.dtype[Any] | None:
@@ -111,31 +103,55 @@ def _dtype_of(model: Any) -> np.dtype[Any] | None:
     return parameters[0].dtype if parameters else None
 
 
-def _compiled(
-    step: Callable[[Any, Any], Any], optimizer: Optimizer
-) -> Callable[[Any, Any], Any]:
-    """``step``, compiled; from the first batch on where that fails, ``step`` itself."""
-    compiled = ag.compile(step)
+class _Step:
+    """The training step: compiled, and from the first batch on where that fails, as it is."""
 
-    def run(batch: Any, target: Any) -> Any:
-        nonlocal compiled
-        if compiled is None:
-            return step(batch, target)
-        steps = optimizer.steps
+    def __init__(self, step: Callable[[Any, Any], Any], optimizer: Optimizer, compile: bool
+                 ) -> None:
+        self._step = step
+        self._compiled = ag.compile(step) if compile else None
+        self._optimizer = optimizer
+        #: How many calls below that of ``fit`` a step is, for a warning to point there.
+        self.depth = 4
+
+    def __call__(self, batch: Any, target: Any) -> Any:
+        if self._compiled is None:
+            return self._step(batch, target)
+        steps = self._optimizer.steps
         try:
-            return compiled(batch, target)
+            return self._compiled(batch, target)
         except ag.CompileError as reason:
             # The recording leaves Tensors as they were, but what Python has counted stays counted.
-            optimizer.steps = steps
-            compiled = None
+            self._optimizer.steps = steps
+            self._compiled = None
             warnings.warn(
                 f"fit: the training step cannot be compiled and runs eagerly, which is slower "
                 f"(compile=False says so beforehand): {reason}",
-                stacklevel=3,
+                stacklevel=self.depth,
             )
-        return step(batch, target)
+        return self._step(batch, target)
 
-    return run
+    def rehearse(self, training: Training, data: Iterable[tuple[Any, Any]]) -> None:
+        """Record the step for these batches, and leave everything as it was.
+
+        A recording computes as the eager engine does, a replay in another order: of a sum, say,
+        that gives other last bits. A training that goes on must replay from its first batch, as
+        the one that was never stopped did.
+        """
+        if self._compiled is None:
+            return
+        model, optimizer, ema = training.model, training.optimizer, training.ema
+        weights, state = model.state_dict(), optimizer.state_dict()
+        averages = None if ema is None else ema.state_dict()
+        draws = [(g, g.bit_generator.state) for _, g in generators(model)]
+        for batch, target in data:
+            self(batch, target)
+            model.load_state_dict(weights)
+            optimizer.load_state_dict(state)
+            if ema is not None and averages is not None:
+                ema.load_state_dict(averages)
+            for generator, drawn in draws:
+                generator.bit_generator.state = drawn
 
 
 def fit(
@@ -146,23 +162,43 @@ def fit(
     loss: str | Callable[[Any, Any], Any] = "mse",
     optimizer: Optimizer | None = None,
     epochs: int = 10,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     validation_data: tuple[Any, Any] | None = None,
-    metrics: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
-    callbacks: Iterable[Callable[[int, History], Any]] = (),
+    validation_split: float | None = None,
+    metrics: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None = None,
+    callbacks: Iterable[Callback | Callable[[int, History], Any]] = (),
     progress: bool = True,
     compile: bool = True,
     seed: int | np.random.Generator | None = None,
+    ema: EMA | None = None,
+    resume: bool | str | os.PathLike[str] = False,
 ) -> History:
     """Train ``model`` on mini-batches drawn without replacement, and return what happened.
 
     ``X`` of shape (samples, ...) is cast to the dtype of the model's parameters, and so is ``y``
     unless it holds integers. ``loss(prediction, target)`` returns a scalar, by default the mean
-    squared error; ``optimizer`` is by default Adam. ``validation_data`` is a pair (X, y) on which
-    the loss and the ``metrics``, functions of (prediction, target), are computed after each epoch.
-    ``callbacks`` are called as ``callback(epoch, history)`` after each epoch, counted from 1; one
-    that returns True ends the training. ``progress`` shows a bar, for which tqdm is needed.
-    The order of samples follows from ``seed``.
+    squared error; ``optimizer`` is by default Adam. ``batch_size=None`` takes all samples at once,
+    as L-BFGS needs it. The order of samples follows from ``seed``: the same seed gives the same
+    bits, with the same number of threads.
+
+    ``validation_data`` is a pair (X, y), ``validation_split`` the share of the samples that are
+    held out instead, chosen at random. On these the loss and the ``metrics`` are computed after
+    each epoch; on the training data the metrics are those of the batches' predictions as they were
+    made, which costs nothing but to keep them. Metrics are names of :mod:`nn.metrics` or functions
+    of (prediction, target), in a list, or in a dict with names for them.
+
+    ``callbacks`` are :class:`nn.Callback` objects, or functions called as
+    ``callback(epoch, history)`` after each epoch, counted from 1; one that returns True ends the
+    training. ``progress`` shows a bar, for which tqdm is needed. ``ema``, an average of the
+    weights, is updated with each step, and validated instead of them.
+
+    Ctrl-C ends the training after the step at hand, with what was learned so far: the history is
+    returned with ``interrupted`` set. Pressed twice, it interrupts at once.
+
+    ``resume``: the path of a file that :class:`nn.Checkpoint` wrote, to go on after its epoch up to
+    ``epochs``; ``True`` for the file of the Checkpoint among the callbacks, if it exists. Called
+    with the same model, data and settings as before, the training ends with the same bits as one
+    that was never stopped.
 
     With ``compile`` the training step (loss, gradients, update) is recorded at the first batch and
     replayed at the others, which gives the same numbers to rounding. The model's ``training``
@@ -170,34 +206,31 @@ def fit(
     epochs; any other number or condition of the model or the loss that is no Tensor stays as it was
     at the recording: one that a callback changes is put in an ``ag.tensor`` and assigned to, or
     ``compile=False``. A step that cannot be recorded, because Python looks at values, runs eagerly
-    after a warning that says where.
+    after a warning that says where. Where all matrix products are small, BLAS uses one thread
+    (with threadpoolctl installed; see :data:`nn.threads.THREADS_PAY`).
 
     Raises ``ValueError`` for NaN or infinite values in the data, :class:`ag.ShapeError` for
     numbers of samples that differ, before anything is changed; ``FloatingPointError`` when the
-    loss stops being finite.
+    loss stops being finite; ``FileNotFoundError`` for a file to resume from that is not there.
+
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), algorithm 8.1.
+
+    >>> X = np.random.default_rng(0).standard_normal((100, 3))
+    >>> history = nn.fit(nn.Linear(3, 1, rng=0), X, X[:, :1], validation_split=0.2, metrics="mae",
+    ...                  epochs=2, seed=0, progress=False)
+    >>> list(history.epochs)
+    ['loss', 'mae', 'val_loss', 'val_mae']
     """
-    if epochs < 0 or batch_size < 1:
+    epochs = operator.index(epochs)
+    batch_size = None if batch_size is None else operator.index(batch_size)
+    if epochs < 0 or (batch_size is not None and batch_size < 1):
         raise ValueError(f"fit: epochs={epochs} and batch_size={batch_size} make no training")
     dtype = _dtype_of(model)
     if dtype is None:
         raise ValueError("fit: the model has no parameters to train")
-    inputs, targets = _dataset(X, y, ("X", "y"), dtype)
-    held_out = None
-    if validation_data is not None:
-        names = ("validation X", "validation y")
-        held_out = _dataset(*validation_data, names, dtype)
-    elif metrics:
-        raise ValueError("fit: metrics are computed on validation_data, and there is none")
-    loss_of = losses.get(loss)
-    if loss_of is losses.cross_entropy:
-        # All labels now: one that is out of range would otherwise be found in the middle.
-        shape = predict(model, inputs[:1]).shape
-        for data in (targets, held_out[1] if held_out else targets):
-            if len(shape) == 2 and data.ndim == 1:
-                losses.check_labels(data, shape[1])
-    if held_out is not None:  # what does not fit is found before the first epoch, not after it
-        with ag.no_grad():
-            loss_of(ag.tensor(predict(model, held_out[0][:1])), held_out[1][:1])
+    if validation_data is not None and validation_split is not None:
+        raise ValueError("fit: give either validation_data or validation_split")
+    inputs, targets = checked_data("fit", X, y, ("X", "y"), dtype)
     if optimizer is None:
         optimizer = Adam(model.parameters())
     elif not set(model.parameters()) & set(optimizer.parameters):
@@ -205,69 +238,275 @@ def fit(
             "fit: the optimizer updates none of the model's parameters; make it with "
             "`model.parameters()` of this model"
         )
-    callbacks = list(callbacks)
+    objects = [c if isinstance(c, Callback) else Function(c) for c in callbacks]
+    objects.sort(key=lambda c: isinstance(c, Checkpoint))  # last: with the state of all others
     rng = np.random.default_rng(seed)
-    history = History()
+    training = Training(model, optimizer, History(), epochs, rng, rng.bit_generator.state, ema,
+                        objects)
+    loss_of = losses.get(loss)
+    scores = named(metrics, logits=loss_of is losses.bce_with_logits)
+
+    held_out = None
+    if validation_data is not None:
+        names = ("validation X", "validation y")
+        held_out = checked_data("fit", *validation_data, names, dtype)
+    source = _source(resume, objects)
+    if source is not None:
+        read_training(source, training)
+    if validation_split is not None:
+        # As the training drew it that is resumed; a new one draws from ``rng`` itself.
+        draws = rng if source is None else load_generator(training.began)
+        kept, out = split(len(inputs), validation_split, draws)
+        held_out = inputs[out], targets[out]
+        inputs, targets = inputs[kept], targets[kept]
     samples = len(inputs)
+    size = batch_size or samples
+    if isinstance(optimizer, LBFGS) and size < samples:
+        raise ValueError(
+            f"fit: LBFGS needs all {samples} samples at once; pass batch_size=None"
+        )
+    _check_fit(model, loss_of, inputs, targets, held_out)
+
+    step = _step(model, loss_of, optimizer, ema, bool(scores))
+    run = _Step(step, optimizer, compile)
+    take: Callable[[Any, Any], Any] = run
+    if isinstance(optimizer, LBFGS):
+        take = _closing(run, optimizer)
+    history = training.history
+    model.train()
+    product = largest_product(model.parameters(), inputs.shape, size)
+    with limited_threads(product), _progress_bar(progress, epochs, training.epoch) as bar, \
+            _Interrupt() as interrupt:
+        if source is not None and training.epoch < epochs:
+            sizes = {min(size, samples), samples % size} - {0}
+            run.rehearse(training, [
+                next(batches(inputs, targets, np.arange(n), n)) for n in sorted(sizes)
+            ])
+        try:
+            for callback in objects:
+                callback.on_train_begin(training)
+            while training.epoch < epochs and not training.stopping:
+                training.epoch += 1
+                for callback in objects:
+                    callback.on_epoch_begin(training)
+                values = _epoch(training, take, inputs, targets, size, scores, bar, interrupt)
+                if values is None:
+                    break
+                if held_out is not None:
+                    with ema.applied() if ema is not None else nullcontext():
+                        prediction = predict(model, held_out[0])
+                    with ag.no_grad():
+                        values["val_loss"] = float(loss_of(ag.tensor(prediction), held_out[1]))
+                    for name, metric in scores.items():
+                        values[f"val_{name}"] = float(metric(prediction, held_out[1]))
+                history.append(**values)
+                bar.epoch_done(training.epoch, values)
+                for schedule in optimizer.schedules():
+                    schedule.observe(history)
+                ends = [c.on_epoch_end(training) is True for c in objects]  # all are called
+                if any(ends):
+                    training.stop("a callback ended it")
+                if interrupt.asked:
+                    break
+        except KeyboardInterrupt:
+            interrupt.asked = True
+        if interrupt.asked:
+            history.interrupted = True
+            history.stopped = "interrupted"
+        for callback in objects:
+            callback.on_train_end(training)
+    return history
+
+
+def _step(
+    model: Module, loss_of: Callable[[Any, Any], Any], optimizer: Optimizer, ema: EMA | None,
+    predictions: bool,
+) -> Callable[[Any, Any], Any]:
+    """What happens with a batch: it returns the loss, and the predictions if they are wanted."""
+    searched = isinstance(optimizer, LBFGS)
 
     def step(batch: Any, target: Any) -> Any:
         optimizer.zero_grad()
-        value = loss_of(model(batch), target)
+        prediction = model(batch)
+        value = loss_of(prediction, target)
         value.backward()
-        optimizer.step()
-        return value.detach()
+        if not searched:
+            optimizer.step()
+            if ema is not None:
+                ema.update()
+        return (value.detach(), prediction.detach()) if predictions else value.detach()
 
-    run = _compiled(step, optimizer) if compile else step
-    model.train()
-    with _progress_bar(progress, epochs) as bar:
-        for epoch in range(1, epochs + 1):
-            order = rng.permutation(samples)
-            total = 0.0
-            for begin in range(0, samples, batch_size):
-                chosen = order[begin : begin + batch_size]
-                batch, target = inputs.take(chosen, axis=0), targets.take(chosen, axis=0)
-                batch.flags.writeable = target.flags.writeable = False  # need not be copied
-                total += run(batch, target).item() * len(chosen)
-            if not np.isfinite(total):
-                raise FloatingPointError(
-                    f"fit: the loss is {total / samples} in epoch {epoch}; the learning rate "
-                    f"({optimizer.lr}) may be too large"
-                )
-            values = {"loss": total / samples}
-            if held_out is not None:
-                prediction = predict(model, held_out[0])
-                with ag.no_grad():
-                    values["val_loss"] = float(loss_of(ag.tensor(prediction), held_out[1]))
-                for name, metric in (metrics or {}).items():
-                    values[f"val_{name}"] = float(metric(prediction, held_out[1]))
-            history.append(**values)
-            bar.update(1)
-            bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()})
-            ends = [callback(epoch, history) is True for callback in callbacks]  # all are called
-            if any(ends):
-                break
-    return history
+    return step
+
+
+def _closing(run: _Step, optimizer: LBFGS) -> Callable[[Any, Any], Any]:
+    """A step of L-BFGS, which computes the loss of its batch several times."""
+
+    run.depth = 7
+
+    def take(batch: Any, target: Any) -> Any:
+        results = []
+
+        def closure() -> Any:
+            result = run(batch, target)
+            results.append(result)
+            return result[0] if isinstance(result, tuple) else result
+
+        optimizer.step(closure)
+        return results[0]
+
+    return take
+
+
+def _epoch(
+    training: Training, take: Callable[[Any, Any], Any], inputs: np.ndarray, targets: np.ndarray,
+    size: int, scores: Mapping[str, Metric], bar: Any, interrupt: _Interrupt,
+) -> dict[str, float] | None:
+    """One pass over the data: the mean loss and the metrics; None if it was interrupted."""
+    samples = len(inputs)
+    order = training.rng.permutation(samples)
+    watchers = [
+        c for c in training.callbacks if type(c).on_batch_end is not Callback.on_batch_end
+    ]
+    predictions: list[np.ndarray] = []
+    total, done = 0.0, 0
+    for batch, target in batches(inputs, targets, order, size):
+        result = take(batch, target)
+        if scores:
+            result, prediction = result
+            predictions.append(prediction.numpy())
+        value = result.item()
+        total += value * len(batch)
+        done += len(batch)
+        for callback in watchers:
+            callback.on_batch_end(training, value)
+        if bar.shown:
+            bar.batch_done(training.epoch - 1 + done / samples)
+        if interrupt.asked and done < samples:
+            return None
+    if not math.isfinite(total):
+        raise FloatingPointError(
+            f"fit: the loss is {total / samples} in epoch {training.epoch}; the learning rate "
+            f"({training.optimizer.lr}) may be too large"
+        )
+    values = {"loss": total / samples}
+    if scores:
+        predicted, shown = np.concatenate(predictions), targets[order]
+        values.update({name: float(metric(predicted, shown)) for name, metric in scores.items()})
+    return values
+
+
+def _check_fit(
+    model: Module, loss_of: Callable[[Any, Any], Any], inputs: np.ndarray, targets: np.ndarray,
+    held_out: tuple[np.ndarray, np.ndarray] | None,
+) -> None:
+    """Find what does not fit before the first epoch, not in the middle or after it."""
+    if loss_of is losses.cross_entropy:
+        # All labels now: one that is out of range would otherwise be found in the middle.
+        shape = predict(model, inputs[:1]).shape
+        for data in (targets, held_out[1] if held_out else targets):
+            if len(shape) == 2 and data.ndim == 1:
+                losses.check_labels(data, shape[1])
+    if held_out is not None:
+        with ag.no_grad():
+            loss_of(ag.tensor(predict(model, held_out[0][:1])), held_out[1][:1])
+
+
+def _source(resume: bool | str | os.PathLike[str], objects: list[Callback]) -> Path | None:
+    """The file to go on from, if there is one."""
+    if resume is False:
+        return None
+    if resume is not True:
+        path = Path(resume)
+        if not path.exists():
+            raise FileNotFoundError(f"fit: there is no {path} to resume from")
+        return path
+    checkpoints = [c for c in objects if isinstance(c, Checkpoint)]
+    if len(checkpoints) != 1:
+        raise ValueError(
+            f"fit: resume=True needs one nn.Checkpoint among the callbacks, got "
+            f"{len(checkpoints)}; or pass the path of a file"
+        )
+    return checkpoints[0].latest()
+
+
+class _Interrupt:
+    """Ctrl-C ends a training between two steps, when weights and states belong together.
+
+    In the main thread, and where nobody else handles it; otherwise it is raised as ever.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._previous: Any = None
+
+    def __enter__(self) -> _Interrupt:
+        if threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self.asked:
+            signal.default_int_handler(number, frame)
+        self.asked = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
 
 
 class _NoBar:
     """Stands in for a progress bar where none is wanted."""
 
-    def __enter__(self) -> _NoBar:
-        return self
+    shown = False
+
+    def epoch_done(self, epoch: int, values: Mapping[str, float]) -> None:
+        pass
+
+
+class _Bar:
+    """A bar of tqdm, which counts epochs and moves within them too."""
+
+    shown = True
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._due = time.monotonic() + _REDRAWN
+
+    def batch_done(self, epochs: float) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + _REDRAWN
+            self._bar.update(epochs - self._bar.n)
+
+    def epoch_done(self, epoch: int, values: Mapping[str, float]) -> None:
+        self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()},
+                              refresh=False)
+        self._bar.update(epoch - self._bar.n)
+
+
+class _Shown(AbstractContextManager[Any]):
+    """A bar for the time of a ``with`` block."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def __enter__(self) -> Any:
+        return _NoBar() if self._bar is None else _Bar(self._bar)
 
     def __exit__(self, *exc: object) -> None:
-        pass
-
-    def update(self, n: int) -> None:
-        pass
-
-    def set_postfix(self, values: Mapping[str, str]) -> None:
-        pass
+        if self._bar is not None:
+            self._bar.close()
 
 
-def _progress_bar(wanted: bool, epochs: int) -> Any:
+def _progress_bar(wanted: bool, epochs: int, done: int) -> _Shown:
     if not wanted:
-        return _NoBar()
+        return _Shown(None)
     try:
         from tqdm import tqdm
     except ImportError:
@@ -276,5 +515,9 @@ def _progress_bar(wanted: bool, epochs: int) -> Any:
             "progress=False",
             stacklevel=3,
         )
-        return _NoBar()
-    return tqdm(total=epochs, unit="epoch", desc="fit")
+        return _Shown(None)
+    return _Shown(tqdm(
+        total=epochs, initial=done, unit="epoch", desc="fit",
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total} "
+                   "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    ))

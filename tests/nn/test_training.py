@@ -206,9 +206,9 @@ def test_validation_and_metrics():
         return np.abs(prediction - target).max()
 
     history = fit(model, X, y, epochs=3, validation_data=(Xv, yv), metrics={"worst": worst})
-    assert set(history.epochs) == {"loss", "val_loss", "val_worst"}
-    assert [len(values) for values in history.epochs.values()] == [3, 3, 3]
-    assert shown == [((7, 1), (7, 1))] * 3
+    assert list(history.epochs) == ["loss", "worst", "val_loss", "val_worst"]
+    assert [len(values) for values in history.epochs.values()] == [3, 3, 3, 3]
+    assert shown == [((20, 1), (20, 1)), ((7, 1), (7, 1))] * 3
     prediction = nn.predict(model, Xv)
     assert history["val_loss"][-1] == pytest.approx(nn.losses.mse(prediction, yv), rel=1e-12)
     assert history["val_worst"][-1] == pytest.approx(np.abs(prediction - yv).max(), rel=1e-12)
@@ -409,7 +409,17 @@ BAD = {
     "validation features": (
         {"validation_data": (X[:, :2], Y)}, ag.ShapeError, r"Linear: .*\(1, 2\).* 3 features",
     ),
-    "metrics of nothing": ({"metrics": {"x": max}}, ValueError, "metrics are computed on valid"),
+    "unknown metric": ({"metrics": ["f0"]}, ValueError, "metric: unknown name 'f0'"),
+    "validation twice": (
+        {"validation_data": (X, Y), "validation_split": 0.5}, ValueError, "either validation_data",
+    ),
+    "a split that leaves nothing": (
+        {"validation_split": 0.001}, ValueError, "leaves 70 to train on and 0 to validate",
+    ),
+    "a split of all": ({"validation_split": 1.0}, ValueError, "between 0 and 1"),
+    "a callback that cannot be called": ({"callbacks": ["x"]}, TypeError, "a callback is a func"),
+    "nothing to resume from": ({"resume": "nowhere"}, FileNotFoundError, "no nowhere to resume"),
+    "resume without a checkpoint": ({"resume": True}, ValueError, "needs one nn.Checkpoint"),
     "validation data is no pair": ({"validation_data": X}, (TypeError, ValueError), ""),
     "seed": ({"seed": -1}, ValueError, ""),
 }

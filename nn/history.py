@@ -1,0 +1,129 @@
+"""What happened in a training, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["History", "figure"]
+
+
+class History:
+    """What happened, epoch by epoch: lists by name.
+
+    ``history["loss"]`` is the mean training loss of each epoch, ``history[name]`` each metric; with
+    validation data there are ``"val_loss"`` and ``"val_" + name``. ``interrupted`` says whether
+    Ctrl-C ended the training, ``stopped`` what did if it ended early, and ``converged``, where the
+    rule that was used can tell, whether it got to its end. ``str(history)`` is a table, ``plot()``
+    draws the curves.
+
+    >>> history = nn.History()
+    >>> history.append(loss=0.5, val_loss=0.75)
+    >>> history.append(loss=0.25, val_loss=0.5)
+    >>> print(history)
+    epoch  loss  val_loss
+        1   0.5      0.75
+        2  0.25       0.5
+    """
+
+    def __init__(self) -> None:
+        self.epochs: dict[str, list[float]] = {}
+        self.interrupted = False
+        self.stopped: str | None = None
+        self.converged: bool | None = None
+
+    def append(self, **values: float) -> None:
+        """Note the values of an epoch."""
+        for name, value in values.items():
+            self.epochs.setdefault(name, []).append(value)
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self.epochs[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.epochs
+
+    def __len__(self) -> int:
+        return max((len(values) for values in self.epochs.values()), default=0)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.epochs.items())
+        return f"History({len(self)} epochs{': ' + last if last else ''})"
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """A dict for each epoch; None where a name was not noted. One noted late ends with it."""
+        columns = {
+            name: [None] * (len(self) - len(values)) + values
+            for name, values in self.epochs.items()
+        }
+        return [
+            {"epoch": i + 1, **{name: values[i] for name, values in columns.items()}}
+            for i in range(len(self))
+        ]
+
+    def to_text(self) -> str:
+        """A table with a line for each epoch."""
+        rows = self.rows()
+        if not rows:
+            return "no epochs"
+        names = list(rows[0])
+        lines = [names] + [
+            ["" if row[name] is None else f"{row[name]:.4g}" if name != "epoch"
+             else str(row[name]) for name in names]
+            for row in rows
+        ]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for line in lines
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw each curve over the epochs, validation dashed; returns the axes.
+
+        ``ax``: axes of matplotlib to draw into, by default new ones. Losses are drawn on a
+        logarithmic axis if all are positive, metrics on a second axis. Needs matplotlib.
+        """
+        if ax is None:
+            ax = figure().subplots()
+        losses = {n: v for n, v in self.epochs.items() if n in ("loss", "val_loss")}
+        others = {n: v for n, v in self.epochs.items() if n not in losses}
+        colours: dict[str, str] = {}
+        right = ax.twinx() if losses and others else ax
+        for axes, curves in ((ax, losses), (right, others)):
+            for name, values in curves.items():
+                base = name.removeprefix("val_")
+                colour = colours.setdefault(base, f"C{len(colours)}")
+                first = len(self) - len(values) + 1
+                axes.plot(range(first, first + len(values)), values, color=colour, label=name,
+                          linestyle="--" if base != name else "-")
+        if losses and all(value > 0 for values in losses.values() for value in values):
+            ax.set_yscale("log")
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("loss" if losses else "")
+        lines = [*ax.get_lines(), *(right.get_lines() if right is not ax else ())]
+        if lines:
+            ax.legend(lines, [line.get_label() for line in lines])
+        return ax
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy, as numbers and lists."""
+        return {"epochs": {name: list(values) for name, values in self.epochs.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become what :meth:`state_dict` was of."""
+        self.epochs = {name: [float(x) for x in values] for name, values in state["epochs"].items()}
+
+
+def figure(**options: Any) -> Any:
+    """A new figure, with a window where there are windows."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as missing:
+        raise ImportError(
+            "plot: drawing curves needs matplotlib: pip install 'autograd-core[plot]'"
+        ) from missing
+    return pyplot.figure(**options)
