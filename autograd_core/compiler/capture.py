@@ -147,19 +147,20 @@ class _Call:
         self._args = tuple(_HOLE if isinstance(x, Node) else x for x in args)
         self.kind: Type | None = None
 
+    @property
+    def bare(self) -> Callable[[], Any] | None:
+        """The function itself, where it computes a number from nothing, as nearly always: what it
+        returns needs to be ``checked`` only if it is no float."""
+        return self._function if not self._args and self.kind is _NUMBER else None
+
     def __call__(self, *arrays: Any) -> Any:
-        if not self._args:  # nearly always: a number, computed from none
-            result = self._function()
-            if type(result) is float and self.kind is _NUMBER:
-                return result
-            return self._checked(result)
         rest = iter(arrays)
         result = self._function(
             *(_read_only(next(rest)) if x is _HOLE else x for x in self._args)
         )
-        return self._checked(result)
+        return self.checked(result)
 
-    def _checked(self, result: Any) -> Any:
+    def checked(self, result: Any) -> Any:
         """``result`` as the value of the node; its type is what it was at first."""
         if result is None:
             if self.kind is _NOTHING:

@@ -33,6 +33,7 @@ from ..tensor import (
     leaf,
     recording,
 )
+from .calls import MISSED, direct
 from .capture import Capture, kind_of
 from .numpy_executor import prepare
 from .passes import optimise
@@ -101,6 +102,8 @@ class _Plan:
         self.kinds: list[tuple[Type, bool]] = []
         #: Shapes and dtypes, where all arguments are arrays passed by position.
         self.simple: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        #: A call with such arguments, while what it is bound to stays as it is.
+        self.fast: Callable[..., Any] | None = None
         #: The arguments that the program is given: a Tensor that is passed twice, once.
         self.passed: list[int] = []
         #: Per input after the arguments: the leaves in it, and whether it is storage of ours.
@@ -123,6 +126,22 @@ class _Plan:
         self.connected_to: tuple[Node, ...] = ()
         self.ops: dict[int, Op] = {}
         self.backs: dict[tuple[int, bool], Compiled] = {}
+
+    def begin(self) -> _Sample | None:
+        """Note the states that a run begins to draw from, if anybody will go back through it."""
+        sample = _Sample() if self.ops else None
+        for source in self.sources:
+            note(source)
+            if sample is not None:
+                sample.note(source)
+        return sample
+
+    def failed(self) -> None:
+        """Forget the gradients of the run before: their buffers may be half overwritten, as the
+        function was about to."""
+        for t, pending in self.kept:
+            if getattr(t, "_grad", None) is pending:
+                t._grad = None
 
 
 def compile(
@@ -179,6 +198,9 @@ class Compiled:
         self._plans: dict[Any, list[_Plan]] = {}
         self._all: list[_Plan] = []
         self._last: _Plan | None = None
+        #: How to call the last plan without a detour, and with how many arguments.
+        self._fast: Callable[..., Any] | None = None
+        self._arity = 0
         self._lock = threading.RLock()
         self._busy = False
         self._warned = False
@@ -216,19 +238,11 @@ class Compiled:
     # Calls.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        plan = self._last
-        if plan is not None and not kwargs and not engine._modes:
-            simple = plan.simple
-            if simple is not None and len(args) == len(simple):
-                for x, (shape, dtype) in zip(args, simple):  # noqa: B905  # of equal length
-                    if type(x) is not _ndarray or x.shape != shape or (
-                        x.dtype is not dtype and x.dtype != dtype
-                    ):
-                        break
-                else:
-                    with self._lock:
-                        if not self._busy and self._fits(plan, args):
-                            return self._run(plan, args)
+        fast = self._fast
+        if fast is not None and len(args) == self._arity and not kwargs and not engine._modes:
+            result = fast(*args)
+            if result is not MISSED:
+                return result
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -241,7 +255,7 @@ class Compiled:
             if not self._busy:
                 for plan in self._plans.get(signature, ()):
                     if self._fits(plan, given):
-                        self._last = plan
+                        self._choose(plan)
                         return self._run(plan, given)
                 if len(self._all) < LIMIT:
                     return self._record(signature, args, kwargs, given)
@@ -295,6 +309,15 @@ class Compiled:
                 return True
         return self._bind(plan)
 
+    def _choose(self, plan: _Plan) -> None:
+        """Have the next calls go to this plan, if their arguments are such as it was made for."""
+        self._last = plan
+        self._fast = None
+        if plan.simple is not None and plan.bound and not plan.reads_gradients:
+            if plan.fast is None:
+                plan.fast = direct(self, plan)
+            self._fast, self._arity = plan.fast, len(plan.simple)
+
     def _bind(self, plan: _Plan) -> bool:
         """Bind the arrays of leaves from outside; False if one is of another type by now."""
         for t, kind in plan.types.items():
@@ -302,6 +325,7 @@ class Compiled:
                 return False
         arrays: list[Any] = []
         plan.bound = False
+        plan.fast = None
         plan.leaves = []
         for leaves, gradient, stored in plan.inputs:
             if gradient:
@@ -351,15 +375,12 @@ class Compiled:
             (x._data if x._lent is None else x.settle()) if isinstance(x, Node) else x
             for x in [given[i] for i in plan.passed]
         ]
-        sample = _begin(plan) if plan.sources else None
+        sample = plan.begin() if plan.sources else None
         self._busy = True
         try:
             outputs = plan.executable(*raw)
         except BaseException:
-            # The buffers of gradients may be half overwritten; the function was about to.
-            for t, pending in plan.kept:
-                if getattr(t, "_grad", None) is pending:
-                    t._grad = None
+            plan.failed()
             raise
         finally:
             self._busy = False
@@ -450,7 +471,7 @@ class Compiled:
             plan.simple = [(x.shape, x.dtype) for x in given]
         self._plans.setdefault(signature, []).append(plan)
         self._all.append(plan)
-        self._last = plan
+        self._choose(plan)
         for t, value in updates:
             t._replace(value)  # type: ignore[attr-defined]
         for t, value in kept:
@@ -681,16 +702,6 @@ class _Sample(Draws):
 
     def __repr__(self) -> str:
         return "..."
-
-
-def _begin(plan: _Plan) -> _Sample | None:
-    """Note the states that a run begins to draw from, if anybody will go back through it."""
-    sample = _Sample() if plan.ops else None
-    for source in plan.sources:
-        note(source)
-        if sample is not None:
-            sample.note(source)
-    return sample
 
 
 class _Memo:

@@ -32,7 +32,8 @@ class Interpreter:
         """Give the arrays for the inputs after the arguments; updated ones are written into."""
         self._bound = list(arrays)
 
-    def __call__(self, *arguments: Any) -> tuple[Any, ...]:
+    def run(self, *arguments: Any) -> tuple[Any, ...]:
+        """One call: the outputs."""
         bound = [x[()] if isinstance(x, np.ndarray) else x for x in self._bound]
         outputs, updates = interpret(self._program, (*arguments, *bound))
         outputs = [_own(x) for x in outputs]
@@ -41,6 +42,8 @@ class Interpreter:
             self._bound[i][...] = value
         self._kept = outputs[self._n_outputs:]
         return tuple(outputs[:self._n_outputs])
+
+    __call__ = run
 
     def kept(self, i: int) -> Any:
         """Kept value ``i`` of the last run."""

@@ -413,6 +413,9 @@ class _Writer:
             (self.setup if x in self.static else lines).append(text)
         elif kind == SCALAR:
             lines.append(f"{name} = {self.scalar(n, step)}")
+            if step.op.name == "callback" and step.attrs["call"].bare is not None:
+                check = self.known(f"f{n}_checked", step.attrs["call"].checked)
+                lines.append(f"if type({name}) is not float: {name} = {check}({name})")
         elif kind == FOREIGN:
             lines.append(f"{name} = {self.foreign(n, step)}")
         else:
@@ -487,6 +490,7 @@ class _Writer:
             return result
         if step.op.name == "callback":
             f = step.attrs["call"]  # what the forward function calls
+            f = f.bare or f
         return f"{self.known(f'f{n}', f)}({', '.join(map(self.ref, step.args))})"
 
     def index_text(self, arrays: Sequence[Atom], index: Any, n: int) -> str:
