@@ -200,20 +200,6 @@ def _finish(node: Tensor) -> None:
         observe.announce(node, op, inputs, attrs)
 
 
-def _in_mode(op: Op, inputs: tuple[Any, ...], raw: tuple[Any, ...], requires: bool) -> Tensor:
-    """An operator while a block or a recording is open somewhere."""
-    capture = _capture.get()
-    if capture is not None:
-        return capture.record(op, inputs, _NO_ATTRS)  # type: ignore[no-any-return]
-    try:
-        data = op.forward(*raw)
-    except (ValueError, TypeError, IndexError) as cause:
-        raise explain(op.name, raw, _NO_ATTRS, cause) from cause
-    node = computed(data, op, inputs, _NO_ATTRS, requires)
-    _finish(node)
-    return node
-
-
 def computed(
     data: Array, op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any], requires: bool
 ) -> Tensor:
@@ -341,6 +327,10 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ndarray = np.ndarray
 
     def method(self: Tensor, other: Any) -> Any:
+        if _modes:  # before a value is read: a recording has to see first what it reads
+            if isinstance(other, Node) or type(other) in _NUMBERS or is_operand(other):
+                return record(op, (self, other), _NO_ATTRS)
+            return NotImplemented
         if isinstance(other, Node):
             operand = other._data if other._lent is None else other.settle()
             requires = differentiable and (self._requires or other._requires)
@@ -355,8 +345,6 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         else:
             return NotImplemented
         value = self._data if self._lent is None else self.settle()
-        if _modes:
-            return _in_mode(op, (self, other), (value, operand), requires)
         try:
             data = forward(value, operand)
         except (ValueError, TypeError, IndexError) as cause:
@@ -386,9 +374,9 @@ def _unary(name: str) -> Callable[..., Any]:
     differentiable = op.vjps is not None
 
     def method(self: Tensor) -> Any:
-        value = self._data if self._lent is None else self.settle()
         if _modes:
-            return _in_mode(op, (self,), (value,), differentiable and self._requires)
+            return record(op, (self,), _NO_ATTRS)
+        value = self._data if self._lent is None else self.settle()
         try:
             data = forward(value)
         except TypeError as cause:

@@ -804,3 +804,159 @@ def test_parameters_with_one_gradient_between_them_are_all_updated():
         step(x)
         for p, value in zip(ps, expected, strict=True):
             np.testing.assert_allclose(p.numpy(force=True), value, rtol=1e-10)
+
+
+# The direct way into a plan. ----------------------------------------------------------------------
+
+
+def test_a_call_with_arrays_goes_straight_to_the_plan(monkeypatch):
+    """Neither a signature nor a search for the plan: the second call has found the way."""
+    leaves = parameters()
+    step, eager_leaves = ag.compile(training_step(leaves)), parameters()
+    eager = eager_step(eager_leaves)
+    calls = [batch() for _ in range(4)]
+    for x, y in calls[:2]:
+        close(step(x, y).item(), eager(x, y).item())
+    monkeypatch.setattr(step, "_call", None)
+    for x, y in calls[2:]:
+        close(step(x, y).item(), eager(x, y).item())
+    for p, q in zip(leaves, eager_leaves, strict=True):
+        close(p.grad, q.grad)
+
+
+@pytest.mark.parametrize("change", [
+    lambda x, p: (x.astype(np.float32), p),
+    lambda x, p: (x[:2], p),
+    lambda x, p: (x.tolist()[0][0], p),
+    lambda x, p: (ag.tensor(x), p),
+    lambda x, p: (x, p.assign(p.numpy(force=True) * 2.0)),
+    lambda x, p: (x, setattr(p, "data", p.data * 2.0)),
+    lambda x, p: (x, p.data.__setitem__(0, 9.0)),
+    lambda x, p: (x, (p.zero_grad(), setattr(p, "data", np.ones((4, 1))))),
+    lambda x, p: (x, setattr(p, "requires_grad", False)),
+    lambda x, p: (x, setattr(p, "grad", np.ones_like(p.data))),
+], ids=["dtype", "shape", "float", "Tensor", "assign", "data", "item", "new shape", "frozen",
+        "gradient"])
+def test_whatever_changes_is_noticed_on_the_direct_way(change):
+    """Of arguments and of leaves, before a call that would go straight to the plan."""
+    ours, theirs = (ag.tensor(np.ones(3), requires_grad=True) for _ in range(2))
+
+    def make(p):
+        def f(x):
+            y = (x * p).sum()
+            if y.requires_grad:
+                y.backward()
+            return (x * p).detach()
+
+        return f
+
+    compiled, eager = ag.compile(make(ours)), make(theirs)
+    x = np.full((4, 3), 0.5)
+    for _ in range(3):
+        ours.zero_grad(), theirs.zero_grad()
+        close(compiled(x).numpy(), eager(x).numpy())
+    new, _ = change(x, ours)
+    change(x, theirs)
+    for _ in range(2):
+        close(compiled(new).numpy(), eager(new).numpy())
+        assert compiled(new).dtype == eager(new).dtype
+        assert (ours.grad is None) == (theirs.grad is None)
+        if ours.grad is not None:
+            close(ours.grad, theirs.grad)
+
+
+def test_a_guard_is_asked_on_the_direct_way():
+    asked = []
+
+    @ag.compile
+    def f(x):
+        return x * ag.guard(lambda: asked.append(0) or len(asked) // 10)
+
+    for n in range(30):
+        asked[:] = [0] * n
+        close(f(np.ones(2)), np.ones(2) * ((n + 1) // 10))
+    assert f.recompiles == 3
+
+
+def test_a_run_that_raises_on_the_direct_way_leaves_the_function_usable():
+    fail = []
+
+    def maybe():
+        if fail:
+            raise KeyError("from Python")
+        return 2.0
+
+    p = ag.tensor(np.ones(2), requires_grad=True)
+
+    @ag.compile
+    def f(x):
+        p.zero_grad()
+        y = (x * p * ag.callback(maybe)).sum()
+        y.backward()
+        return y
+
+    for _ in range(3):
+        assert f(np.ones(2)).item() == 4.0
+    fail.append(True)
+    with pytest.raises(KeyError, match="from Python"):
+        f(np.ones(2))
+    assert p.grad is None  # it was about to be computed anew
+    fail.clear()
+    assert f(np.ones(2)).item() == 4.0
+    close(p.grad, [2.0, 2.0])
+
+
+USES = {
+    "+": lambda p: p + 1.0,
+    "+ array": lambda p: p + np.ones(3),
+    "array *": lambda p: np.ones(3) * p,
+    "+ Tensor": lambda p: ag.tensor(np.ones(3)) + p,
+    "2 -": lambda p: 2.0 - p,
+    "p * p": lambda p: p * p,
+    "-p": lambda p: -p,
+    "abs": abs,
+    "**": lambda p: p**2,
+    "@": lambda p: p @ np.ones(3),
+    "<": lambda p: (p < 2.0) * 1.0,
+    "[0]": lambda p: p[0],
+    "for": lambda p: sum(x for x in p),
+    "method": lambda p: p.tanh(),
+    "sum": lambda p: p.sum(),
+    "T": lambda p: p.T,
+    "np.exp": np.exp,
+    "np.where": lambda p: np.where(p > 2.0, p, 0.0),
+    "np.stack": lambda p: np.stack([p, p]),
+    "ag.array": lambda p: ag.array([p, p]),
+    "at": lambda p: p.at[0].set(3.0),
+    "into at": lambda p: ag.tensor(np.zeros(3)).at[:].set(p),
+    "astype": lambda p: p.astype(np.float32),
+    "detach": lambda p: p.detach() * 2.0,
+    "stop_gradient": lambda p: ag.stop_gradient(p) * 2.0,
+    "grad": lambda p: ag.grad(lambda t: (t * p).sum())(np.ones(3)),
+    "grad by it": lambda p: ag.grad(lambda t: (t**2).sum())(p),
+    "callback": lambda p: ag.callback(lambda x: x * 2.0, p),
+    "no_grad": ag.no_grad()(lambda p: p * 2.0),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("write", [
+    lambda p: p.data.__setitem__(0, 9.0),
+    lambda p: np.copyto(p.data, [9.0, 2.0, 3.0]),
+    lambda p: p.data.sort(),
+], ids=["item", "copyto", "method"])
+def test_a_leaf_that_was_written_into_before_the_recording_is_read_at_each_call(use, write):
+    """Noticing the write, at the recording, must not make a constant of the leaf."""
+    p = ag.tensor(np.array([3.0, 2.0, 1.0]), requires_grad=True)
+    f = ag.compile(lambda: USES[use](p))
+    write(p)
+    for k in range(3):
+        ours, theirs = f(), USES[use](p)
+        assert type(ours) is type(theirs)
+        close(as_array(ours), as_array(theirs))
+        p.assign(p.numpy(force=True) * 0.5 + k)
+    assert f.recompiles == 0
+
+
+def as_array(x):
+    return x.numpy(force=True) if isinstance(x, ag.Tensor) else x
