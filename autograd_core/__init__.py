@@ -41,7 +41,7 @@ from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.selection import fill_diagonal, put_along_axis
 from .ops.special import relu, sigmoid, softplus
 from .primitive import primitive
-from .render import render, to_dot, to_mermaid, to_text
+from .render import html_page, render, to_dot, to_mermaid, to_text
 from .tensor import Tensor, Value, array, asarray, full, no_grad, stop_gradient, tensor
 from .transforms import (
     deriv,
@@ -102,6 +102,7 @@ __all__ = [
     "grad_and_aux",
     "guard",
     "hessian",
+    "html_page",
     "hvp",
     "is_compiling",
     "jacobian",

@@ -3,8 +3,9 @@
 `describe` says what is shown (`programs`, of a compiled function), with the help of `flow` for
 what flows back along the edges; `collapse` makes a smaller drawing of a large one. Then comes one
 of the faces: `dot` writes it in DOT, and `engine` lays that out, with the help of `fonts`;
-`mermaid` and `outline` need no layout, and `layout` makes an SVG without Graphviz. Nothing of that
-is loaded before something is drawn.
+`mermaid` and `outline` need no layout, and `layout` makes an SVG without Graphviz. A `page` steps
+through the passes that `steps` has recorded: `placing` asks for the places of its boxes, and `html`
+makes it one file. Nothing of that is loaded before something is drawn.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import RenderError
+from .html import html_page
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from .collapse import Closed
     from .describe import Drawing, GraphLike
 
-__all__ = ["render", "to_dot", "to_mermaid", "to_text"]
+__all__ = ["html_page", "render", "to_dot", "to_mermaid", "to_text"]
 
 Drawable: TypeAlias = "Tensor | Graph | Sequence[Tensor] | Compiled | Program"
 
@@ -136,8 +138,10 @@ def render(
     """Draw the graph behind `outputs` into a file, and return the file's path.
 
     The format is that of the path's suffix unless `format` says otherwise: svg, png, pdf, dot (also
-    called gv) for the source, mmd for Mermaid, or txt for an outline. The other arguments are those
-    of `to_dot`. The file appears complete or not at all, and everything that can be refused is
+    called gv) for the source, mmd for Mermaid, txt for an outline, or html for a page that steps
+    through the forward and the backward pass. The page works offline; its gradients are its own,
+    from 1 at each output, and those of the Tensors are left alone. The other arguments are those of
+    `to_dot`. The file appears complete or not at all, and everything that can be refused is
     refused before the layout starts.
 
     Raises RenderError for an unknown format, for what `to_dot` refuses, and where no layout engine
@@ -155,9 +159,46 @@ def render(
     path = Path(path)
     format = choose_format(path, format)
     writable(path)
+    if format == "html":
+        return write_file(path, _page(outputs, rankdir, options))
     drawing = drawing_of(outputs, **options)
     rankdir = drawing.rankdir if rankdir is None else rankdir
     return write_file(path, _face(format)(drawing, rankdir))
+
+
+def _page(outputs: Any, rankdir: str | None, options: dict[str, Any]) -> bytes:
+    """The page that steps through a graph or a program, or shows what is too large for steps."""
+    from ..compiler.compiled import Compiled
+    from ..compiler.program import Program
+    from ..graph import Graph
+    from .describe import MAX_NODES
+    from .page import page
+    from .steps import steps
+
+    for name in ("values", "grads"):
+        if options.get(name) is False:
+            raise RenderError(f"a page shows values and gradients step by step: leave `{name}` "
+                              "out, or render to another format")
+    graph: Graph | None = None
+    if not isinstance(outputs, (Compiled, Program)):
+        found = _as_graph(outputs)
+        graph = found if isinstance(found, Graph) else Graph(list(found.outputs))  # type: ignore[arg-type]
+        outputs = graph
+        if len(graph.nodes) <= MAX_NODES:
+            options = {"values": True, "shapes": True, **options}
+        # What flows back is shown step by step, not as it was left behind by some earlier pass.
+        options = {**options, "grads": False, "derivatives": False, "cotangents": False}
+    drawing = drawing_of(outputs, **options)
+    if len(drawing.nodes) > MAX_NODES:
+        raise RenderError(
+            f"a page of {len(drawing.nodes):,} nodes cannot be read, and takes long to lay out; "
+            f"the limit is {MAX_NODES:,}. Leave `collapse` out to have it made smaller, choose "
+            "which modules to close, or draw a part of the graph, starting from an inner Tensor; "
+            "SVG, text, DOT and Mermaid have no limit"
+        )
+    whole = graph is not None and all(node.kind != "group" for node in drawing.nodes)
+    passes = steps(graph) if graph is not None and whole else None
+    return page(drawing, passes, rankdir=drawing.rankdir if rankdir is None else rankdir)
 
 
 def _face(format: str) -> Callable[[Drawing, str], bytes]:

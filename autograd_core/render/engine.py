@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RenderError
 from .describe import MAX_NODES
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
     from .describe import Drawing
 
-FORMATS = ("svg", "png", "pdf", "dot", "gv", "mmd", "txt")
-"""What can be written. dot and gv both name the source, which needs no layout; mmd is Mermaid, txt
-an outline."""
+FORMATS = ("svg", "png", "pdf", "html", "dot", "gv", "mmd", "txt")
+"""What can be written. html is a page; dot and gv both name the source, which needs no layout; mmd
+is Mermaid, txt an outline."""
 
-LAID_OUT = ("svg", "png", "pdf")
+_PICTURES = ("svg", "png", "pdf")
 _SOURCE_FORMATS = ("dot", "gv")
 _PNG_DPI = "144"
 """Twice the usual screen, for legible text."""
@@ -93,14 +94,21 @@ def picture(drawing: Drawing, format: str, rankdir: str | None = None) -> bytes:
     return svg(replace(drawing, note=note), rankdir).encode()
 
 
+def lay_out(source: str) -> Any:
+    """Where Graphviz puts the parts of a graph that is given in DOT: its own JSON, read."""
+    with _lock:
+        return json.loads(_layout()(source, "json0"))
+
+
 def draw(dot: graphviz.Digraph, format: str = "svg") -> bytes:
     """Lay a graph out and return the bytes of the finished picture.
 
     Raises RenderError for an unknown format, where no layout engine can be loaded, and if the
     engine fails.
     """
-    if format not in LAID_OUT and format not in _SOURCE_FORMATS:
-        known = ", ".join((*LAID_OUT, *_SOURCE_FORMATS))
+    pictures = (*_PICTURES, *_SOURCE_FORMATS)
+    if format not in pictures:
+        known = ", ".join(pictures)
         raise RenderError(f"unknown format {format!r}: use one of {known}")
     if format in _SOURCE_FORMATS:
         return str(dot.source).encode()
