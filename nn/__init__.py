@@ -49,6 +49,7 @@ from .module import Buffer, Module, Parameter
 from .neurons import RBF, Layer, LinearNeuron, MaxoutLayer, Neuron, Perceptron
 from .normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from .optim import EMA
+from .playground import playground
 from .rules import delta_fit, delta_rule, perceptron_fit, perceptron_rule
 from .training import fit, predict
 
@@ -118,6 +119,7 @@ __all__ = [
     "penalties",
     "perceptron_fit",
     "perceptron_rule",
+    "playground",
     "predict",
     "save",
     "schedules",

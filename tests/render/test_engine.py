@@ -60,7 +60,7 @@ def test_format_overrides_the_suffix(picture, tmp_path):
 
 @pytest.mark.parametrize(("name", "format"), [("g.xyz", None), ("g.svg", "xyz"), ("g", "")])
 def test_unknown_formats_name_the_known_ones(picture, tmp_path, name, format):
-    with pytest.raises(RenderError, match="svg, png, pdf, dot, gv"):
+    with pytest.raises(RenderError, match="svg, png, pdf, html, dot, gv"):
         render(picture, tmp_path / name, format=format)
     assert not list(tmp_path.iterdir())
 
