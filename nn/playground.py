@@ -14,10 +14,11 @@ import numpy as np
 import autograd_core as ag
 
 from . import losses
+from .history import History
 from .layers import Sequential
 from .module import Module
 from .optim import Optimizer
-from .training import History, fit, predict
+from .training import fit, predict
 
 __all__ = ["playground"]
 
