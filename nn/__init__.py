@@ -40,16 +40,28 @@ from .callbacks import (
     LearningRateLog,
     Training,
 )
+from .convolution import AvgPool2d, Conv2d, MaxPool2d
 from .diagnose import Diagnosis, DiagnosisLog, LayerDiagnosis, diagnose
 from .history import History
 from .io import load, save
-from .layers import MLP, Bilinear, Embedding, Ensemble, Flatten, Linear, Residual, Sequential
+from .layers import (
+    MLP,
+    Bilinear,
+    Dropout,
+    Embedding,
+    Ensemble,
+    Flatten,
+    Linear,
+    Residual,
+    Sequential,
+)
 from .mixture import MixtureDensity
 from .module import Buffer, Module, Parameter
 from .neurons import RBF, Layer, LinearNeuron, MaxoutLayer, Neuron, Perceptron
 from .normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from .optim import EMA
 from .playground import playground
+from .recurrent import GRU, LSTM, RNN, detach
 from .rules import delta_fit, delta_rule, perceptron_fit, perceptron_rule
 from .training import fit, predict
 
@@ -57,10 +69,14 @@ __all__ = [
     "ELU",
     "EMA",
     "GELU",
+    "GRU",
+    "LSTM",
     "MLP",
     "RBF",
+    "RNN",
     "SELU",
     "Absolute",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
@@ -68,8 +84,10 @@ __all__ = [
     "CSVLog",
     "Callback",
     "Checkpoint",
+    "Conv2d",
     "Diagnosis",
     "DiagnosisLog",
+    "Dropout",
     "EarlyStopping",
     "Embedding",
     "Ensemble",
@@ -86,6 +104,7 @@ __all__ = [
     "Linear",
     "LinearNeuron",
     "LogSoftmax",
+    "MaxPool2d",
     "Maxout",
     "MaxoutLayer",
     "MixtureDensity",
@@ -108,6 +127,7 @@ __all__ = [
     "activations",
     "delta_fit",
     "delta_rule",
+    "detach",
     "diagnose",
     "fit",
     "init",

@@ -20,7 +20,8 @@ from .lookup import name_of
 from .module import Module, Parameter
 
 __all__ = [
-    "MLP", "Bilinear", "Embedding", "Ensemble", "Flatten", "Linear", "Residual", "Sequential",
+    "MLP", "Bilinear", "Dropout", "Embedding", "Ensemble", "Flatten", "Linear", "Residual",
+    "Sequential",
 ]
 
 
@@ -182,6 +183,40 @@ class Flatten(Module):
 
     def describe(self) -> str:
         return f"Flatten({self.start})"
+
+
+class Dropout(Module):
+    """In training, x m / (1 - rate), m being 0 with probability ``rate``, else 1; in evaluation, x.
+
+    m is drawn afresh for each element at each call, in compiled functions too. Units cannot rely
+    on each other, as if many networks that share weights were trained and averaged. ``rng``: a
+    generator or a seed for it.
+
+    Raises ``ValueError`` for a rate outside of [0, 1). Source: Srivastava, Hinton, Krizhevsky,
+    Sutskever, Salakhutdinov, "Dropout: a simple way to prevent neural networks from overfitting"
+    (2014).
+
+    >>> layer = nn.Dropout(0.5, rng=0)
+    >>> layer(np.ones(8, np.float32)).tolist()
+    [2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    >>> layer.eval()(np.ones(3, np.float32)).tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    def __init__(self, rate: float = 0.5, *, rng: Random = None) -> None:
+        if not 0 <= rate < 1:
+            raise ValueError(f"Dropout: the rate must be in [0, 1), got {rate}")
+        self.rate = float(rate)
+        self.rng = as_rng(rng)
+
+    def forward(self, x: Any) -> Any:
+        x = as_array(x)
+        if not self.training or not self.rate:
+            return x
+        return x * ag.random.dropout_mask(self.rng, self.rate, tuple(x.shape), x.dtype)
+
+    def describe(self) -> str:
+        return f"Dropout({self.rate})"
 
 
 class Sequential(Module):

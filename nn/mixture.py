@@ -92,19 +92,15 @@ class MixtureDensity(Module):
         return (weights[:, :, None] * means).sum(1)
 
     def sample(self, prediction: Any, rng: Random = None) -> Any:
-        """A y for each x, drawn from its mixture, of shape (batch, n_out); no gradient."""
+        """A y for each x, drawn from its mixture, of shape (batch, n_out); no gradient.
+
+        A Tensor; in a compiled function, each call draws anew.
+        """
         source = as_rng(rng)
-
-        def draw(weights: Any, means: Any, scales: Any) -> Any:
-            # The component at which the running sum of the weights passes a uniform number.
-            sums = np.cumsum(weights, axis=1)
-            u = source.random((len(weights), 1)) * sums[:, -1:]
-            chosen = np.minimum((sums <= u).sum(1), weights.shape[1] - 1)
-            at = np.arange(len(weights)), chosen
-            noise = source.standard_normal(means[at].shape)
-            return (means[at] + scales[at] * noise).astype(means.dtype)
-
-        return ag.callback(draw, *self.parameters_of(prediction))
+        with ag.no_grad():
+            log_weights, means, log_scales = parameters_of(prediction, self.n_out, "sample")
+            at = np.arange(prediction.shape[0]), ag.random.categorical(source, log_weights)
+            return ag.random.normal(source, means[at], np.exp(log_scales[at]))
 
     def describe(self) -> str:
         return f"MixtureDensity({self.linear.weight.shape[0]}, {self.n_out}, {self.components})"

@@ -635,6 +635,65 @@ def _pad_statistic(
     return concatenate(parts, axis)
 
 
+# Sliding windows. -------------------------------------------------------------------------------
+
+
+def _windows_forward(x: Array, shape: Shape, axes: Shape) -> Array:
+    return np.lib.stride_tricks.sliding_window_view(x, shape, axes)
+
+
+def _windows_rule(g: Array, y: Array, x: Array, shape: Shape, axes: Shape) -> Array:
+    return overlap_(g, shape=shape, axes=axes, whole=tuple(x.shape))
+
+
+def _overlap_forward(v: Array, shape: Shape, axes: Shape, whole: Shape) -> Array:
+    """One addition for each place in the window, of what all windows hold there."""
+    out = np.zeros_like(v, shape=whole)
+    everything = [slice(0, n) for n in v.shape[: len(whole)]]
+    for place in np.ndindex(*shape):
+        index = list(everything)
+        for axis, k in zip(axes, place, strict=True):  # an axis may be named twice
+            index[axis] = slice(index[axis].start + k, index[axis].stop + k)
+        part = out[tuple(index)]
+        np.add(part, v[(..., *place)], out=part)
+    return out
+
+
+windows_ = define(
+    "windows", _windows_forward, (_windows_rule,), "all windows of x",
+    cases=(case((5,), shape=(3,), axes=(0,)), case((2, 4, 5), shape=(2, 3), axes=(1, 2)),
+           case((3, 4), shape=(2,), axes=(0,)), case((3,), shape=(3,), axes=(0,)),
+           case((5,), shape=(2, 3), axes=(0, 0)), case((0, 3), shape=(2,), axes=(1,)),
+           case((1, 3), shape=(1, 2), axes=(0, 1))),
+)
+overlap_ = define(
+    "overlap_add", _overlap_forward,
+    (lambda g, y, v, shape, axes, whole: windows_(g, shape=shape, axes=axes),),
+    "windows, added up where they were",
+    cases=(case((3, 3), shape=(3,), axes=(0,), whole=(5,)),
+           case((2, 3, 3, 2, 3), shape=(2, 3), axes=(1, 2), whole=(2, 4, 5)),
+           case((2, 2, 3), shape=(2, 3), axes=(0, 0), whole=(5,)),
+           case((0, 2, 2), shape=(2,), axes=(1,), whole=(0, 3)),
+           case((1, 2, 1, 2), shape=(1, 2), axes=(0, 1), whole=(1, 3))),
+)
+
+
+@implements(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(
+    x: Array, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Array:
+    if writeable:
+        raise TypeError("sliding_window_view: writeable=True would write behind the graph's back")
+    shape = integers(window_shape)
+    axes = range(x.ndim) if axis is None else normalise(axis, x.ndim, "axis")
+    if len(shape) != len(axes):
+        raise ValueError(
+            f"sliding_window_view: {len(shape)} window sizes for {len(axes)} axes, of shape "
+            f"{tuple(x.shape)}"
+        )
+    return windows_(x, shape=shape, axes=tuple(axes))
+
+
 # Casting. ---------------------------------------------------------------------------------------
 
 astype_ = define(

@@ -214,8 +214,121 @@ def test_samples_are_drawn_afresh_at_every_compiled_call():
     source = np.random.default_rng(0)
     f = ag.compile(lambda raw: head.sample(raw, source))
     raw = np.zeros((3, 6), np.float32)
-    first, second = f(raw), f(raw)
-    assert not np.array_equal(first, second)
+    first, second = value(f(raw)), value(f(raw))
+    assert not np.array_equal(first, second) and first.dtype == np.float32
     again = np.random.default_rng(0)
-    np.testing.assert_array_equal(first, head.sample(raw, again))
-    np.testing.assert_array_equal(second, head.sample(raw, again))
+    np.testing.assert_allclose(first, value(head.sample(raw, again)), rtol=1e-6)
+    np.testing.assert_allclose(second, value(head.sample(raw, again)), rtol=1e-6)
+
+
+# Dropout. -----------------------------------------------------------------------------------------
+
+
+def test_dropout_keeps_the_mean_and_drops_at_its_rate():
+    x = np.ones((200, 200), np.float32)
+    for rate in (0.1, 0.5, 0.9):
+        y = value(nn.Dropout(rate, rng=0)(x))
+        assert y.dtype == np.float32
+        assert set(np.unique(y).round(4)) == {0, np.float32(1 / (1 - rate)).round(4)}
+        assert (y == 0).mean() == pytest.approx(rate, abs=0.01)
+
+
+def test_dropout_does_nothing_in_evaluation_or_at_rate_zero():
+    x = ag.tensor(np.ones(5))
+    assert nn.Dropout(0.5).eval()(x) is x and nn.Dropout(0.0)(x) is x
+    for rate in (-0.1, 1.0, float("nan")):
+        with pytest.raises(ValueError, match=r"rate must be in \[0, 1\)"):
+            nn.Dropout(rate)
+
+
+def test_dropout_passes_the_gradient_where_it_passes_the_value():
+    x = ag.tensor(np.random.default_rng(0).standard_normal((6, 4)), requires_grad=True)
+    y = nn.Dropout(0.5, rng=3)(x)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad * value(x), value(y))
+    assert set(np.unique(x.grad)) == {0, 2}
+
+
+def test_dropout_draws_afresh_at_every_call_eager_compiled_and_replayed():
+    x = ag.tensor(np.ones((4, 8)))
+    eager, plain, replayed = (nn.Dropout(0.5, rng=1) for _ in range(3))
+    assert repr(eager) == "Dropout(0.5)"
+    f, graph = ag.compile(plain), ag.Graph(replayed(x))
+    draws = []
+    for i in range(4):
+        draws.append(value(eager(x)))
+        np.testing.assert_array_equal(value(f(x)), draws[-1])
+        np.testing.assert_array_equal(graph.outputs[0].numpy() if not i else graph.fprop(),
+                                      draws[-1])
+    assert len({d.tobytes() for d in draws}) == 4
+    plain.eval()
+    assert value(f(x)).all() and f.recompiles == 1
+
+
+def test_training_with_dropout_compiled_is_eager_training():
+    histories = []
+    for compiled in (False, True):
+        source = np.random.default_rng(0)
+        model = nn.Sequential(nn.Dropout(0.2, rng=source), nn.Linear(4, 16, rng=0), nn.ReLU(),
+                              nn.Dropout(0.5, rng=source), nn.Linear(16, 1, rng=1))
+        optimizer = nn.optim.Adam(model.parameters(), lr=0.01)
+
+        def step(x, y, model=model, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = nn.losses.mse(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        run = ag.compile(step) if compiled else step
+        rng = np.random.default_rng(1)
+        histories.append([
+            run(rng.standard_normal((8, 4)).astype(np.float32), np.ones((8, 1), np.float32)).item()
+            for _ in range(20)])
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-4)
+
+
+# Convolution and pooling. -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("make", "error", "message"), [
+    (lambda: nn.Conv2d(1, 1, 0), ValueError, "kernel is an integer from 1"),
+    (lambda: nn.Conv2d(1, 1, (1, 2, 3)), ValueError, "kernel"),
+    (lambda: nn.Conv2d(1, 1, 2, stride=0), ValueError, "stride"),
+    (lambda: nn.Conv2d(1, 1, 2, padding=-1), ValueError, "padding is an integer from 0"),
+    (lambda: nn.Conv2d(1, 1, 2, padding="full"), ValueError, "size or 'same'"),
+    (lambda: nn.Conv2d(1, 1, 2, stride=2, padding="same"), ValueError, "needs stride 1"),
+    (lambda: nn.MaxPool2d(3, padding=2), ValueError, "more than half"),
+    (lambda: nn.Conv2d(3, 1, 2)(np.ones((2, 2, 4, 4))), ag.ShapeError, "3 channels"),
+    (lambda: nn.Conv2d(3, 1, 2)(np.ones((3, 4, 4))), ag.ShapeError, r"shape \(3, 4, 4\)"),
+    (lambda: nn.Conv2d(1, 1, 5)(np.ones((2, 1, 4, 9))), ag.ShapeError, r"no window of size \(5, 5"),
+    (lambda: nn.AvgPool2d(5)(np.ones((2, 1, 4, 9))), ag.ShapeError, "no window"),
+])
+def test_what_convolution_and_pooling_refuse(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_an_empty_batch_of_images():
+    assert nn.Conv2d(1, 2, 3)(np.ones((0, 1, 4, 4))).shape == (0, 2, 2, 2)
+    assert nn.MaxPool2d(2)(np.ones((0, 1, 4, 4))).shape == (0, 1, 2, 2)
+
+
+def test_a_tie_in_a_window_shares_the_gradient():
+    x = ag.tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
+    nn.MaxPool2d(2)(x).sum().backward()
+    assert (x.grad == 0.25).all()
+
+
+def test_a_convolutional_network_learns_bars():
+    """Horizontal or vertical: which pixels are lit does not say, only how they lie."""
+    rng = np.random.default_rng(0)
+    x, y = np.zeros((200, 1, 6, 6), np.float32), rng.integers(0, 2, 200)
+    for image, vertical in zip(x, y, strict=True):
+        line = rng.integers(0, 6)
+        (image[0, :, line] if vertical else image[0, line])[...] = 1
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, rng=0), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                          nn.Linear(16, 2, rng=1))
+    nn.fit(model, x[:150], y[:150], loss="cross_entropy", epochs=15, progress=False, seed=0,
+           optimizer=nn.optim.Adam(model.parameters(), lr=0.02))
+    assert (nn.predict(model, x[150:]).argmax(1) == y[150:]).mean() > 0.97

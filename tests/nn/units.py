@@ -62,6 +62,26 @@ def _batch_norm(p, x):
     return y * p["weight"].reshape(along) + p["bias"].reshape(along)
 
 
+def _convolved(x, w, b, stride, padding):
+    """By the sums of the definition."""
+    x = np.pad(x, ((0, 0), (0, 0), *padding))
+    (n, _, height, width), (n_out, _, m, k) = x.shape, w.shape
+    y = np.zeros((n, n_out, (height - m) // stride[0] + 1, (width - k) // stride[1] + 1))
+    for i, j in np.ndindex(y.shape[2:]):
+        window = x[:, :, i * stride[0] : i * stride[0] + m, j * stride[1] : j * stride[1] + k]
+        y[:, :, i, j] = np.einsum("ncij,ocij->no", window, w) + b
+    return y
+
+
+def _pooled(x, size, stride, padding, reduce, edge):
+    x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=edge)
+    rows = (x.shape[2] - size[0]) // stride[0] + 1
+    columns = (x.shape[3] - size[1]) // stride[1] + 1
+    return np.array([[[[
+        reduce(c[i * stride[0] : i * stride[0] + size[0], j * stride[1] : j * stride[1] + size[1]])
+        for j in range(columns)] for i in range(rows)] for c in image] for image in x])
+
+
 def _integers(rng):
     return rng.integers(0, 5, (4, 3))
 
@@ -215,6 +235,42 @@ UNITS |= {
     "BatchNorm2d": Unit(
         lambda d: nn.BatchNorm2d(3, dtype=d), ((2, 3, 2, 2),), _batch_norm, "BatchNorm2d(3)",
         {"weight": (3,), "bias": (3,)}, modes_agree=False,
+    ),
+    "Conv2d": Unit(
+        lambda d: nn.Conv2d(2, 3, 2, rng=0, dtype=d), ((2, 2, 4, 3),),
+        lambda p, x: _convolved(x, p["weight"], p["bias"], (1, 1), ((0, 0), (0, 0))),
+        "Conv2d(2, 3, 2)", {"weight": (3, 2, 2, 2), "bias": (3,)},
+    ),
+    "Conv2d, strided and padded": Unit(
+        lambda d: nn.Conv2d(2, 3, (3, 2), (2, 1), (1, 2), bias=False, rng=0, dtype=d),
+        ((2, 2, 5, 4),),
+        lambda p, x: _convolved(x, p["weight"], 0, (2, 1), ((1, 1), (2, 2))),
+        "Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 2), bias=False)",
+        {"weight": (3, 2, 3, 2)},
+    ),
+    "Conv2d of the same size": Unit(
+        lambda d: nn.Conv2d(1, 2, (2, 3), padding="same", rng=0, dtype=d), ((2, 1, 3, 4),),
+        lambda p, x: _convolved(x, p["weight"], p["bias"], (1, 1), ((0, 1), (1, 1))),
+        "Conv2d(1, 2, (2, 3), padding='same')", {"weight": (2, 1, 2, 3), "bias": (2,)},
+    ),
+    "MaxPool2d": Unit(
+        lambda d: nn.MaxPool2d(2), ((2, 2, 4, 5),),
+        lambda p, x: _pooled(x, (2, 2), (2, 2), (0, 0), np.max, 0), "MaxPool2d(2)",
+    ),
+    "MaxPool2d that overlaps": Unit(
+        lambda d: nn.MaxPool2d((3, 2), stride=1, padding=1), ((2, 2, 3, 4),),
+        lambda p, x: _pooled(x, (3, 2), (1, 1), (1, 1), np.max, -np.inf),
+        "MaxPool2d((3, 2), stride=1, padding=1)",
+    ),
+    "AvgPool2d": Unit(
+        lambda d: nn.AvgPool2d((2, 3), padding=(0, 1)), ((2, 2, 4, 5),),
+        lambda p, x: _pooled(x, (2, 3), (2, 3), (0, 1), np.mean, 0),
+        "AvgPool2d((2, 3), padding=(0, 1))",
+    ),
+    "AvgPool2d that overlaps": Unit(
+        lambda d: nn.AvgPool2d(3, stride=(1, 2)), ((2, 1, 4, 5),),
+        lambda p, x: _pooled(x, (3, 3), (1, 2), (0, 0), np.mean, 0),
+        "AvgPool2d(3, stride=(1, 2))",
     ),
     "MixtureDensity": Unit(
         lambda d: nn.MixtureDensity(3, 2, 4, rng=0, dtype=d), ((4, 3),),
