@@ -13,8 +13,8 @@
 
 Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op`` and
 ``observe``, ``ops``, ``dispatch`` and ``backprop``, ``tensor``, ``containers``, ``random`` and
-``recipe``, ``compiler``, ``graph`` and ``batching``, ``transforms``, ``primitive``, ``check``,
-``render``; and ``special``, which is loaded when it is first used.
+``recipe``, ``compiler``, ``graph`` and ``batching``, ``transforms`` and ``debug``, ``primitive``,
+``check``, ``render``; and ``special``, which is loaded when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from . import random
 from .check import check_grads
 from .compiler.capture import callback, guard, is_compiling
 from .compiler.compiled import compile
+from .debug import debug_nans
 from .errors import (
     CompileError,
     ConversionError,
@@ -30,6 +31,7 @@ from .errors import (
     GradientError,
     MissingRuleError,
     MutationError,
+    NonFiniteError,
     RenderError,
     ShapeError,
     StaleGraphError,
@@ -83,6 +85,7 @@ __all__ = [
     "Graph",
     "MissingRuleError",
     "MutationError",
+    "NonFiniteError",
     "RenderError",
     "ShapeError",
     "StaleGraphError",
@@ -93,6 +96,7 @@ __all__ = [
     "callback",
     "check_grads",
     "compile",
+    "debug_nans",
     "deriv",
     "elementwise_grad",
     "fill_diagonal",

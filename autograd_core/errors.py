@@ -7,7 +7,7 @@ the operands, the place in the caller's code, and what to write instead.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os.path import basename, dirname
 from types import CodeType
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ __all__ = [
     "GradientError",
     "MissingRuleError",
     "MutationError",
+    "NonFiniteError",
     "Place",
     "RenderError",
     "ShapeError",
@@ -58,6 +59,29 @@ class MissingRuleError(NotImplementedError):
 
 class StaleGraphError(RuntimeError):
     """A value was replaced after the graph had been computed from it."""
+
+
+class NonFiniteError(FloatingPointError):
+    """An operation made nan or inf out of finite values, and it reached a result or a gradient.
+
+    ``node``: the node of the operation. ``input``: None if computing its value did it; otherwise
+    the number of the input whose cotangent did. ``path``: the nodes from there to the output.
+    ``place``: the line that made the node, ``train.py:17`` as text; None if that was before the
+    block. ``graph``: the path as a :class:`Graph` to be drawn, with what comes in from the side as
+    leaves; of a long path its two ends.
+    """
+
+    def __init__(
+        self, message: str, *, node: Any, input: int | None, path: tuple[Any, ...],
+        place: Place | None, draw: Callable[[], Any],
+    ) -> None:
+        super().__init__(message)
+        self.node, self.input, self.path, self.place = node, input, path, place
+        self._draw = draw
+
+    @property
+    def graph(self) -> Any:
+        return self._draw()
 
 
 class GradientCheckError(AssertionError):

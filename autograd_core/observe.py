@@ -68,6 +68,12 @@ def announce(
         observer.made(node, op, inputs, attrs)
 
 
+def reading(node: Node, what: str) -> None:
+    """Tell the observers that a value is about to leave the graph."""
+    for observer in observers.get():
+        observer.read(node, what)
+
+
 @contextmanager
 def rule_of(node: Node, i: int) -> Iterator[None]:
     """A block that computes a cotangent of input ``i`` of ``node``."""
@@ -82,7 +88,8 @@ class Observer:
     """A block whose nodes are observed: all those that the current thread or task makes in it.
 
     By itself it sees to it that they get an :class:`Origin`. Subclasses override what they want to
-    be told of. Functions made by :func:`compile` run eagerly for observers.
+    be told of. Functions made by :func:`compile` run eagerly for observers, on Tensors in place of
+    arrays, as when they are recorded.
     """
 
     def __enter__(self) -> Any:

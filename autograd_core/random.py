@@ -81,11 +81,15 @@ class Draws:
             _blocks -= 1
             _noting.reset(token)
 
+    def rewind(self) -> None:
+        """Give the generators their states from before back."""
+        for source, state in self.states.items():
+            source.state = state
+
     @contextmanager
     def repeated(self) -> Iterator[None]:
         later = {source: source.state for source in self.states}
-        for source, state in self.states.items():
-            source.state = state
+        self.rewind()
         try:
             yield
         finally:

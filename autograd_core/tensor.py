@@ -769,8 +769,7 @@ class Tensor(Node):
             if (capture := _capture.get()) is not None:
                 capture.read(self, what)
             if observe.watching:
-                for observer in observe.observers.get():
-                    observer.read(self, what)
+                observe.reading(self, what)
 
     def require(self, error: Exception) -> None:
         """Raise ``error`` unless all of this is true; where it is recorded, at each run."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import batching
+from . import batching, observe
 from .backprop import Route, fit, pull, reach
 from .containers import aligned, flatten, map_leaves
 from .errors import GradientError, ShapeError, caller, describe
@@ -222,6 +222,8 @@ def _by_node(pairs: Iterable[tuple[Any, Array]]) -> dict[Node, Array]:
 def _plain(y: Any) -> Array:
     """A result that is no Tensor: its value, or what stands for that in a compiled function."""
     capture = capturing()
+    if observe.watching and isinstance(y, Node):
+        observe.reading(y, "a transform that returns it")
     return value_of(y) if capture is None else capture.plain(y)
 
 

@@ -10,7 +10,7 @@ BUILTINS = {
     "ShapeError": ValueError, "GradientError": TypeError, "ConversionError": TypeError,
     "MutationError": TypeError, "MissingRuleError": NotImplementedError,
     "StaleGraphError": RuntimeError, "GradientCheckError": AssertionError,
-    "RenderError": ValueError, "CompileError": TypeError,
+    "RenderError": ValueError, "CompileError": TypeError, "NonFiniteError": FloatingPointError,
 }
 
 

@@ -21,7 +21,7 @@ LAYERS = [
     {"containers", "random", "recipe"},
     {"compiler"},
     {"graph", "batching"},
-    {"transforms"},
+    {"transforms", "debug"},
     {"primitive"},
     {"check"},
     {"render", "expressions"},

@@ -18,7 +18,8 @@ NAMES = [
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
     "grad_and_aux", "deriv", "ggnvp",
     "compile", "is_compiling", "guard", "callback", "CompileError",
-    "writable", "write_file", "random", "scope", "asarray", "full", "fill_diagonal",
+    "writable", "write_file", "random", "scope", "debug_nans", "NonFiniteError",
+    "asarray", "full", "fill_diagonal",
     "put_along_axis",
 ]
 

@@ -184,6 +184,13 @@ class _Call:
 callback_ = Op("callback", lambda *arrays, call: call(*arrays), None, "f(...)", pure=False)
 
 
+class RunEagerly(BaseException):
+    """Raised while a function is recorded that has to run eagerly, at this call and later ones.
+
+    Whoever records it catches it; no handler of a user's should.
+    """
+
+
 class Capture:
     """One recording. The engine calls its methods in place of what it would do itself."""
 

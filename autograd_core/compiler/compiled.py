@@ -8,7 +8,7 @@ import math
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -19,7 +19,7 @@ from .. import tensor as engine
 from ..backprop import pull, reach
 from ..containers import fields_of, flatten, with_fields, with_items
 from ..errors import CompileError, GradientError, caller, describe
-from ..node import Cell, Node, tick
+from ..node import Cell, Node, tick, topological
 from ..op import EachInput, Op
 from ..ops.flow import identity
 from ..random import Draws, note
@@ -34,7 +34,7 @@ from ..tensor import (
     recording,
 )
 from .calls import MISSED, direct
-from .capture import Capture, kind_of
+from .capture import Capture, RunEagerly, kind_of
 from .numpy_executor import prepare
 from .passes import optimise
 from .program import Program, Type, Var
@@ -204,6 +204,8 @@ class Compiled:
         self._lock = threading.RLock()
         self._busy = False
         self._warned = False
+        #: Whether the function asked to be run eagerly.
+        self._eager = False
         #: Storage that plans update in place, by the leaves in it.
         self._storages: dict[tuple[Node, ...], tuple[Any, list[Any]]] = {}
 
@@ -246,9 +248,10 @@ class Compiled:
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        # Part of what an enclosing compiled function records; or observed, operation by operation.
-        if capturing() is not None or (observe.watching and self._effects and observe.observed()):
+        if capturing() is not None:  # part of what an enclosing compiled function records
             return self._f(*args, **kwargs)
+        if self._eager or (observe.watching and self._effects and observe.observed()):
+            return self._run_eagerly(args, kwargs)
         given: list[Any] = []
         signature = self._signature(args, kwargs, given)
         with self._lock:
@@ -258,8 +261,12 @@ class Compiled:
                         self._choose(plan)
                         return self._run(plan, given)
                 if len(self._all) < LIMIT:
-                    return self._record(signature, args, kwargs, given)
-                if not self._warned:
+                    try:
+                        return self._record(signature, args, kwargs, given)
+                    except RunEagerly:
+                        self._eager = True
+                        return self._run_eagerly(args, kwargs)
+                elif not self._warned:
                     self._warned = True
                     warnings.warn(
                         f"compile: {self._name} was recorded {LIMIT} times and runs eagerly for "
@@ -267,6 +274,23 @@ class Compiled:
                         RuntimeWarning, stacklevel=3,
                     )
         return self._f(*args, **kwargs)
+
+    def _run_eagerly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call for observers: of Tensors, so that they see what is computed of arrays too."""
+        given: list[Any] = []
+        self._signature(args, kwargs, given)
+        own: dict[Node, Any] = {}
+        operands = []
+        for x in given:
+            if isinstance(x, (_ndarray, np.generic)):
+                t = leaf(np.copy(x)[()], False)
+                own[t] = x
+                operands.append(t)
+            else:
+                operands.append(x)
+        new_args, new_kwargs = self._template(args, kwargs, iter(operands))
+        results, rebuild = flatten(self._f(*new_args, **new_kwargs))
+        return rebuild([_uncovered(x, own) for x in results])
 
     def _signature(self, args: tuple[Any, ...], kwargs: dict[str, Any], given: list[Any]) -> Any:
         """What a recording is good for; puts the arguments that vary into ``given``."""
@@ -458,6 +482,9 @@ class Compiled:
         try:
             with captured_by(capture), sample.noted():
                 out = self._f(*new_args, **new_kwargs)
+        except RunEagerly:
+            sample.rewind()  # it will draw once more
+            raise
         finally:
             self._busy = False
             capture.restore()
@@ -713,6 +740,22 @@ class _Memo:
         self.g: Any = None
         self.y: Any = None
         self.cotangents: list[Any] = []
+
+
+def _uncovered(x: Any, own: Mapping[Node, Any]) -> Any:
+    """A result as it is without observers: an array if it was computed of these alone, which stand
+    for arrays."""
+    if not isinstance(x, Node):
+        return x
+    if x in own:
+        return own[x]
+    nodes = topological([x])
+    if x.op is None or any(
+        node not in own if node.op is None else not node.op.pure for node in nodes
+    ):
+        return x
+    observe.reading(x, "the compiled function that returns it")
+    return x._data
 
 
 def _viewed(program: Program) -> list[Any]:
