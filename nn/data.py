@@ -9,7 +9,10 @@ import numpy as np
 
 import autograd_core as ag
 
-__all__ = ["batches", "checked_data", "split"]
+from .layers import Embedding
+from .module import Module
+
+__all__ = ["batches", "checked_data", "looks_up", "split"]
 
 #: Samples are gathered for so many bytes at a time, and batches are slices of that: one gather for
 #: many small batches, and never a copy of all the data.
@@ -38,15 +41,16 @@ def _checked(function: str, x: Any, name: str, dtype: np.dtype[Any]) -> np.ndarr
 
 
 def checked_data(
-    function: str, X: Any, y: Any, names: tuple[str, str], dtype: np.dtype[Any]
+    function: str, X: Any, y: Any, names: tuple[str, str], dtype: np.dtype[Any],
+    integers: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs in ``dtype`` and their targets, of one length.
+    """Inputs in ``dtype`` and their targets, of one length; ``integers`` may stay such.
 
     Raises ``TypeError``, ``ValueError`` and :class:`ag.ShapeError` for what is no such data.
     """
     inputs = _checked(function, X, names[0], dtype)
     targets = _checked(function, y, names[1], dtype)
-    if inputs.dtype.kind != "f":
+    if inputs.dtype.kind != "f" and not (integers and inputs.dtype.kind in "iu"):
         inputs = inputs.astype(dtype)
     if len(inputs) != len(targets):
         raise ag.ShapeError(
@@ -55,6 +59,11 @@ def checked_data(
     if not len(inputs):
         raise ag.ShapeError(f"{function}: {names[0]} has no samples")
     return inputs, targets
+
+
+def looks_up(model: Any) -> bool:
+    """Whether a model takes integers for what they are: rows of an ``Embedding``."""
+    return isinstance(model, Module) and any(isinstance(m, Embedding) for m in model.modules())
 
 
 def split(

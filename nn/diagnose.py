@@ -14,7 +14,7 @@ import autograd_core as ag
 
 from . import losses
 from .callbacks import Callback, Training
-from .data import checked_data
+from .data import checked_data, looks_up
 from .history import figure
 from .io import generators
 from .layers import Sequential
@@ -374,7 +374,8 @@ def _problems(layers: list[LayerDiagnosis], loss: float) -> dict[str, str]:
             f"values at {where} are no longer finite; lower the learning rate, clip the gradients "
             "(nn.optim.clip_grad_norm), or start from smaller weights (nn.init)"
         )
-    elif first.signal > EXPLODING * last.signal > 0:
+        return found  # nothing else can be told
+    if first.signal > EXPLODING * last.signal > 0:
         found["exploding"] = (
             f"the gradient grows on its way back, from {last.signal:.1e} at {last.name} to "
             f"{first.signal:.1e} at {first.name}, most of it in {_step(layers, max)}; start from "
@@ -469,13 +470,14 @@ def diagnose(
     parameters = model.parameters()
     if not parameters:
         raise ValueError("diagnose: the model has no parameters")
-    inputs, targets = checked_data("diagnose", X, y, ("X", "y"), parameters[0].dtype)
+    inputs, targets = checked_data("diagnose", X, y, ("X", "y"), parameters[0].dtype,
+                                   looks_up(model))
     rule = optimizer or SGD(parameters, lr=0.01)
     loss_of = losses.get(loss)
     watch = _Watch(model)
     modes = [(module, module.training) for module in model.modules()]
     before: list[Any] = [p.grad for p in parameters]
-    buffers = model.state_dict() if len(model.state_dict()) > len(parameters) else None
+    buffers = [(buffer, np.copy(buffer.numpy(force=True))) for _, buffer in model.named_buffers()]
     draws = [(g, g.bit_generator.state) for _, g in generators(model)]
     try:
         model.train()
@@ -493,8 +495,8 @@ def diagnose(
             module.training = training
         for p, g in zip(parameters, before, strict=True):
             p.grad = g
-        if buffers is not None:
-            model.load_state_dict(buffers)
+        for buffer, array in buffers:
+            buffer.assign(array)
         for generator, state in draws:
             generator.bit_generator.state = state
     result = float(value.numpy(force=True))

@@ -338,15 +338,18 @@ def _packed(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def _unpacked(tree: Any, tensors: Mapping[str, np.ndarray]) -> Any:
-    if not isinstance(tree, dict):
+    if not isinstance(tree, (dict, list)):
         return tree
-    ((kind, value),) = tree.items()
-    if kind == "array":
-        return tensors[value]
-    if kind == "dict":
-        return {key: _unpacked(x, tensors) for key, x in value.items()}
-    parts = [_unpacked(x, tensors) for x in value]
-    return parts if kind == "list" else tuple(parts)
+    if isinstance(tree, dict) and len(tree) == 1:
+        ((kind, value),) = tree.items()
+        if kind == "array":
+            return tensors[value]
+        if kind == "dict" and isinstance(value, dict):
+            return {key: _unpacked(x, tensors) for key, x in value.items()}
+        if kind in ("list", "tuple") and isinstance(value, list):
+            parts = [_unpacked(x, tensors) for x in value]
+            return parts if kind == "list" else tuple(parts)
+    raise ValueError(f"{tree!r:.80} is not what was written")
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -365,9 +368,12 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
     if metadata.get("format") != _FORMAT or "training" not in metadata:
         return tensors if metadata.get("format") != _FORMAT else weights, {}
     try:
-        return weights, _unpacked(json.loads(metadata["training"]), tensors)
-    except (ValueError, KeyError, TypeError) as cause:
+        training = _unpacked(json.loads(metadata["training"]), tensors)
+    except (ValueError, KeyError) as cause:
         raise ValueError(f"load: the training in {path} cannot be read: {cause!r}") from cause
+    if not isinstance(training, dict):
+        raise ValueError(f"load: the training in {path} cannot be read: it is no dict")
+    return weights, training
 
 
 def _cut(content: bytes) -> str:

@@ -21,7 +21,7 @@ import autograd_core as ag
 
 from . import losses
 from .callbacks import Callback, Checkpoint, Function, Training
-from .data import batches, checked_data, split
+from .data import batches, checked_data, looks_up, split
 from .history import History
 from .io import generators, load_generator, read_training
 from .metrics import Metric, named
@@ -57,7 +57,7 @@ def predict(
     inputs = np.asarray(X)
     if inputs.ndim == 0:
         raise ag.ShapeError("predict: X must have a first axis of samples, got a scalar")
-    if dtype is not None:
+    if dtype is not None and not (inputs.dtype.kind in "iu" and looks_up(model)):
         inputs = inputs.astype(dtype, copy=False)
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
     run: Callable[[Any], Any] = model
@@ -176,7 +176,8 @@ def fit(
     """Train ``model`` on mini-batches drawn without replacement, and return what happened.
 
     ``X`` of shape (samples, ...) is cast to the dtype of the model's parameters, and so is ``y``
-    unless it holds integers. ``loss(prediction, target)`` returns a scalar, by default the mean
+    unless it holds integers; integers stay integers in ``X`` too where the model has an
+    ``Embedding``. ``loss(prediction, target)`` returns a scalar, by default the mean
     squared error; ``optimizer`` is by default Adam. ``batch_size=None`` takes all samples at once,
     as L-BFGS needs it. The order of samples follows from ``seed``: the same seed gives the same
     bits, with the same number of threads.
@@ -230,7 +231,7 @@ def fit(
         raise ValueError("fit: the model has no parameters to train")
     if validation_data is not None and validation_split is not None:
         raise ValueError("fit: give either validation_data or validation_split")
-    inputs, targets = checked_data("fit", X, y, ("X", "y"), dtype)
+    inputs, targets = checked_data("fit", X, y, ("X", "y"), dtype, looks_up(model))
     if optimizer is None:
         optimizer = Adam(model.parameters())
     elif not set(model.parameters()) & set(optimizer.parameters):
@@ -249,7 +250,7 @@ def fit(
     held_out = None
     if validation_data is not None:
         names = ("validation X", "validation y")
-        held_out = checked_data("fit", *validation_data, names, dtype)
+        held_out = checked_data("fit", *validation_data, names, dtype, looks_up(model))
     source = _source(resume, objects)
     if source is not None:
         read_training(source, training)

@@ -237,3 +237,125 @@ def test_without_safetensors_the_message_says_what_to_install(model, saved, monk
     assert saved.read_bytes() == before
     with pytest.raises(ImportError, match="needs safetensors"):
         nn.load(model, saved)
+
+
+# Layouts, and files that are cut. ----------------------------------------------------------------
+
+
+def by_hand(path, **tensors):
+    from safetensors.numpy import save_file
+
+    save_file({name.replace("__", "."): np.ascontiguousarray(x) for name, x in tensors.items()},
+              path)
+
+
+def test_weights_as_torch_writes_them_are_loaded(tmp_path):
+    """A Sequential(Linear(3, 4), ReLU(), Linear(4, 2)) there: weights (out, in), names 0, 2."""
+    rng = np.random.default_rng(0)
+    w1, b1, w2, b2 = (rng.standard_normal(s).astype(np.float32) for s in ((4, 3), 4, (2, 4), 2))
+    path = tmp_path / "torch"
+    by_hand(path, **{"0__weight": w1, "0__bias": b1, "2__weight": w2, "2__bias": b2})
+    model = nn.load(nn.MLP([3, 4, 2]), path, layout="torch")
+    x = rng.standard_normal((5, 3)).astype(np.float32)
+    expected = np.maximum(x @ w1.T + b1, 0) @ w2.T + b2
+    np.testing.assert_allclose(nn.predict(model, x), expected, rtol=1e-5)
+
+
+class Net(nn.Module):
+    """Names as a class in PyTorch would give them."""
+
+    def __init__(self, seed=0):
+        self.body = nn.Sequential(nn.Linear(3, 4, rng=seed), nn.ReLU(), nn.BatchNorm1d(4))
+        self.heads = {"a": nn.Linear(4, 2, bias=False, rng=seed)}
+        self.scale = nn.Parameter(np.ones((2, 3), np.float32))
+
+    def forward(self, x):
+        return self.heads["a"](self.body(x))
+
+
+def test_the_layout_goes_both_ways(tmp_path):
+    from safetensors.numpy import load_file
+
+    model, path = Net(0), tmp_path / "w"
+    nn.save(model, path, layout="torch")
+    written = load_file(path)
+    assert {"body.0.weight", "body.0.bias", "heads.a.weight", "scale"} < set(written)
+    assert written["body.0.weight"].shape == (4, 3) and written["scale"].shape == (2, 3)
+    assert np.array_equal(written["heads.a.weight"], model.heads["a"].weight.numpy(force=True).T)
+    assert same(weights(nn.load(Net(1), path, layout="torch")), weights(model))
+
+
+def test_a_list_of_layers_keeps_its_name(tmp_path):
+    """A ModuleList called ``layers`` there has the name that a Sequential's list has here."""
+    model = nn.MLP([3, 4, 2], rng=0)
+    tensors = {n.replace(".", "__"): w.T for n, w in weights(model).items()}
+    by_hand(tmp_path / "w", **tensors)
+    other = nn.load(nn.MLP([3, 4, 2], rng=1), tmp_path / "w", layout="torch")
+    assert same(weights(other), weights(model))
+
+
+@pytest.mark.parametrize(("change", "error", "message"), [
+    ({"0__weight": np.zeros((5, 3), np.float32)}, ag.ShapeError,
+     r"layers\.0\.weight has shape \(3, 4\), the state has \(3, 5\)"),
+    ({"4__weight": np.zeros((5, 3), np.float32)}, KeyError, r"unknown \['4\.weight'\]"),
+    ({"0__weight": None}, KeyError, r"missing \['layers\.0\.weight'\]"),
+])
+def test_a_file_of_torch_that_does_not_fit(change, error, message, tmp_path):
+    model = nn.MLP([3, 4, 2], rng=0)
+    before = weights(model)
+    tensors = {"0__weight": np.zeros((4, 3), np.float32), "0__bias": np.zeros(4, np.float32),
+               "2__weight": np.zeros((2, 4), np.float32), "2__bias": np.zeros(2, np.float32),
+               **change}
+    by_hand(tmp_path / "w", **{n: x for n, x in tensors.items() if x is not None})
+    with pytest.raises(error, match=message):
+        nn.load(model, tmp_path / "w", layout="torch")
+    assert same(weights(model), before)
+
+
+def test_an_unknown_layout(model, saved):
+    for call in (lambda: nn.save(model, saved, layout="keras"),
+                 lambda: nn.load(model, saved, layout="keras")):
+        with pytest.raises(ValueError, match="unknown 'keras'; known are 'nn' and 'torch'"):
+            call()
+
+
+@pytest.mark.skipif(not os.environ.get("TEST_PEERS"), reason="TEST_PEERS is not set")
+def test_torch_itself_agrees(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Tanh(),
+                                 torch.nn.Linear(4, 2))
+    theirs(torch.randn(10, 3))
+    theirs.eval()
+    ours = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2))
+    save_file(theirs.state_dict(), tmp_path / "theirs")
+    nn.load(ours, tmp_path / "theirs", layout="torch")
+    x = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+
+    def agree(a, b):
+        np.testing.assert_allclose(nn.predict(a, x), b(torch.tensor(x)).detach().numpy(),
+                                   rtol=1e-5, atol=1e-6)
+
+    agree(ours, theirs)
+    ours = nn.Sequential(nn.Linear(3, 4, rng=1), nn.Tanh(), nn.Linear(4, 2, rng=2))
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    nn.save(ours, tmp_path / "ours", layout="torch")
+    theirs.load_state_dict(load_file(tmp_path / "ours"))
+    agree(ours, theirs)
+
+
+def test_a_file_that_is_cut_names_the_first_tensor_that_is_missing(model, saved):
+    content = saved.read_bytes()
+    saved.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=(
+        r"tensor layers\.\d\.(weight|bias) of shape \(.*\) should end after \d+ bytes of data"
+    )):
+        nn.load(model, saved)
+
+
+def test_a_dtype_that_the_format_lacks(tmp_path):
+    model = nn.Linear(2, 1, dtype=np.longdouble)
+    with pytest.raises(TypeError, match=r"save: weight has dtype .*128"):
+        nn.save(model, tmp_path / "w")
+    assert os.listdir(tmp_path) == []
