@@ -10,7 +10,18 @@ Nothing here defines a derivative: a layer, a loss or an optimiser is an express
 functions and operators, and what the engine can do with an expression it can do with a network.
 """
 
-from . import activations, init, losses, metrics, networks, optim, penalties, schedules, threads
+from . import (
+    activations,
+    init,
+    losses,
+    metrics,
+    networks,
+    optim,
+    penalties,
+    plots,
+    schedules,
+    threads,
+)
 from .activations import (
     ELU,
     GELU,
@@ -140,6 +151,7 @@ __all__ = [
     "perceptron_fit",
     "perceptron_rule",
     "playground",
+    "plots",
     "predict",
     "save",
     "schedules",

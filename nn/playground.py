@@ -13,11 +13,11 @@ import numpy as np
 
 import autograd_core as ag
 
-from . import losses
 from .history import History
 from .layers import Sequential
 from .module import Module
 from .optim import Optimizer
+from .plane import Task, bounds, cells, points_of
 from .training import fit, predict
 
 __all__ = ["playground"]
@@ -28,7 +28,6 @@ _UNIT_GRID = 16
 _MAX_UNITS = 12
 """Layers up to this width are drawn unit by unit."""
 _MAX_WEIGHTS = 4_000
-_MARGIN = 0.12
 
 
 def playground(
@@ -72,11 +71,8 @@ def playground(
     ag.writable(path)
     if frames < 1:
         raise ValueError(f"playground: frames must be positive, got {frames}")
-    inputs = np.asarray(X)
-    if inputs.ndim != 2 or inputs.shape[1] != 2 or not len(inputs):
-        raise ag.ShapeError(
-            f"playground: X has shape {inputs.shape}; a decision surface needs (samples, 2)")
-    task = _Task(model, inputs, np.asarray(y), loss)
+    inputs = points_of("playground", X)
+    task = Task("playground", model, inputs, np.asarray(y), loss)
     recorder = _Recorder(model, task, inputs, _chosen(epochs, frames))
     recorder(0, History())
     history = fit(
@@ -106,69 +102,16 @@ def _chosen(epochs: int, frames: int) -> set[int]:
             if i <= epochs} | {0, epochs}
 
 
-class _Task:
-    """What is learned: classes or numbers, and the loss that fits."""
-
-    def __init__(
-        self, model: Module, X: np.ndarray, y: np.ndarray,
-        loss: str | Callable[[Any, Any], Any] | None,
-    ) -> None:
-        if len(X) != len(y):
-            raise ag.ShapeError(f"playground: X has {len(X)} samples but y has {len(y)}")
-        shape = predict(model, X[:1]).shape
-        self.outputs = shape[1] if len(shape) == 2 else 1
-        if len(shape) > 2 or self.outputs < 1:
-            raise ag.ShapeError(
-                f"playground: the model gives shape {shape} for one sample; it must be (1,), "
-                "(1, 1) or (1, classes)")
-        whole = y.dtype.kind in "iub"
-        if y.shape == (len(X),) and self.outputs > 1 and whole:
-            self.kind, default = "classes", "cross_entropy"
-            self.targets = y.astype(np.int64)
-        elif y.size == len(X) and self.outputs == 1:
-            binary = bool(np.isin(y, (0, 1)).all())
-            self.kind, default = ("binary", "bce_with_logits") if binary else ("number", "mse")
-            self.targets = y.reshape(len(X), *shape[1:])
-            if self.targets.dtype.kind == "b":
-                self.targets = self.targets.astype(np.int64)
-        else:
-            raise ag.ShapeError(
-                f"playground: the model has {self.outputs} outputs, but y has dtype {y.dtype} and "
-                f"shape {y.shape}; use integer labels of shape ({len(X)},), or one output")
-        self.loss = losses.get(default if loss is None else loss)
-        self.name = getattr(self.loss, "__name__", default)
-        if self.kind == "binary" and self.loss is losses.mse:
-            self.kind = "number"
-
-    def surface(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Per point the number, or the class and by how much it is likelier than the next."""
-        raw = outputs.reshape(len(outputs), -1).astype(np.float64)
-        if self.kind == "classes":
-            shares = np.sort(np.asarray(ag.softmax(raw, axis=1)), axis=1)
-            return raw.argmax(1).astype(np.float64), shares[:, -1] - shares[:, -2]
-        return (ag.sigmoid(raw[:, 0]) if self.kind == "binary" else raw[:, 0]), None
-
-    def accuracy(self, outputs: np.ndarray) -> float | None:
-        raw = outputs.reshape(len(outputs), -1)
-        if self.kind == "classes":
-            return float((raw.argmax(1) == self.targets).mean())
-        if self.kind == "binary":
-            return float(((raw[:, 0] > 0) == (self.targets.reshape(-1) > 0.5)).mean())
-        return None
-
-
 class _Recorder:
     """A callback of the training that looks at the model after the chosen epochs."""
 
     def __init__(
-        self, model: Module, task: _Task, X: np.ndarray, chosen: set[int]
+        self, model: Module, task: Task, X: np.ndarray, chosen: set[int]
     ) -> None:
         self._model, self._task, self._X, self._chosen = model, task, X, chosen
-        low, high = X.min(0).astype(np.float64), X.max(0).astype(np.float64)
-        span = np.where(high > low, high - low, 1.0)
-        self._low, self._high = low - _MARGIN * span, high + _MARGIN * span
-        self._grid = self._points(_GRID)
-        self._coarse = self._points(_UNIT_GRID)
+        self._low, self._high = bounds(X)
+        self._grid = cells(self._low, self._high, _GRID)
+        self._coarse = cells(self._low, self._high, _UNIT_GRID)
         self._parameters = list(model.named_parameters())
         self._show_weights = sum(p.size for _, p in self._parameters) <= _MAX_WEIGHTS
         self._epochs: list[int] = []
@@ -179,13 +122,6 @@ class _Recorder:
         self._weights: list[list[np.ndarray]] = []
         self._gradients: list[list[float]] = []
         self._units: list[list[np.ndarray]] = []
-
-    def _points(self, n: int) -> np.ndarray:
-        """The centres of n times n cells, row by row from the top."""
-        along = (np.arange(n) + 0.5) / n
-        x = self._low[0] + along * (self._high[0] - self._low[0])
-        y = self._high[1] - along * (self._high[1] - self._low[1])
-        return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
     def __call__(self, epoch: int, history: History) -> None:
         if epoch not in self._chosen:
