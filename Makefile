@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench venv clean
+.PHONY: help demo test lint bench pictures venv clean
 
 help:
 	@echo 'make demo   train on handwritten digits and draw graphs, into out/'
 	@echo 'make test   the test-suite'
 	@echo 'make lint   ruff and mypy --strict'
 	@echo 'make bench  time training steps against the libraries that are installed'
+	@echo 'make pictures   draw the pictures of the README anew, into docs/'
 	@echo 'make venv   .venv with everything for development'
 	@echo 'make clean  remove all that was made'
 
@@ -32,6 +33,9 @@ lint: $(VENV)/installed-lint
 # Peers take part where they are installed: $(BIN)/pip install -e '.[bench]'
 bench: $(VENV)/installed-demo
 	$(BIN)/python -m benchmarks $(ARGS)
+
+pictures: $(VENV)/installed-demo
+	$(BIN)/python docs/pictures.py
 
 venv: $(VENV)/installed-dev
 

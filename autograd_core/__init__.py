@@ -38,12 +38,12 @@ from .errors import (
 )
 from .files import writable, write_file
 from .graph import Graph
-from .observe import scope
+from .observe import observed, scope
 from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.selection import fill_diagonal, put_along_axis
 from .ops.special import relu, sigmoid, softplus
 from .primitive import primitive
-from .render import html_page, render, to_dot, to_mermaid, to_text
+from .render import html_page, render, to_dot, to_mermaid, to_svg, to_text
 from .tensor import Tensor, Value, array, asarray, full, no_grad, stop_gradient, tensor
 from .transforms import (
     deriv,
@@ -114,6 +114,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "no_grad",
+    "observed",
     "primitive",
     "put_along_axis",
     "random",
@@ -127,6 +128,7 @@ __all__ = [
     "tensor",
     "to_dot",
     "to_mermaid",
+    "to_svg",
     "to_text",
     "value_and_grad",
     "vjp",

@@ -7,6 +7,7 @@ visits them in reverse and sums, at each node, the contributions of all paths to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,17 @@ class Graph:
         for node in self.nodes:
             node._set_grad(found.get(node))
 
+    def to_text(self, **options: Any) -> str:
+        """The graph as an indented outline; the options are those of :func:`to_text`."""
+        return _render().to_text(self, **options)  # type: ignore[no-any-return]
+
+    def render(self, path: Any, **options: Any) -> Any:
+        """Draw the graph into a file; the options are those of :func:`render`."""
+        return _render().render(self, path, **options)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return import_module(".render.notebook", __package__).bundle(self)  # type: ignore[no-any-return]
+
     def __len__(self) -> int:
         return len(self.nodes)
 
@@ -178,6 +190,11 @@ class Graph:
     def __repr__(self) -> str:
         leaves = len(self.inputs)
         return f"Graph({len(self.nodes) - leaves} operations on {leaves} leaves)"
+
+
+def _render() -> Any:
+    """What draws, which is loaded when something is drawn."""
+    return import_module(".render", __package__)
 
 
 def _refuse_recording(name: str) -> None:

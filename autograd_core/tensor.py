@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -626,6 +627,9 @@ class Tensor(Node):
         if self.label:
             parts.append(f"label={self.label!r}")
         return f"tensor({', '.join(parts)})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return import_module(".render.notebook", __package__).bundle(self)  # type: ignore[no-any-return]
 
     # Going backward.
 

@@ -12,7 +12,8 @@ import autograd_core as ag
 NAMES = [
     "Tensor", "tensor", "array", "Value", "Graph", "no_grad", "stop_gradient", "primitive",
     "check_grads", "grad", "value_and_grad", "elementwise_grad", "vjp", "jvp", "jacobian",
-    "hessian", "hvp", "html_page", "render", "to_dot", "to_mermaid", "to_text", "relu", "sigmoid",
+    "hessian", "hvp", "html_page", "render", "to_dot", "to_mermaid", "to_svg", "to_text",
+    "observed", "relu", "sigmoid",
     "softplus", "softmax",
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",

@@ -10,6 +10,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -236,6 +237,10 @@ class Compiled:
             parts.append(f"as recorded:\n{plan.before}")
             parts.append(f"as run:\n{plan.after}")
         return "\n\n".join(parts)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        # From the package: what draws lies above the compiler, and is loaded when it is needed.
+        return import_module("..render.notebook", __package__).bundle(self)  # type: ignore[no-any-return]
 
     # Calls.
 

@@ -65,6 +65,21 @@ def prepare(program: Program, n_arguments: int | None = None) -> Executable:
     return _Writer(program, len(program.inputs) if n_arguments is None else n_arguments).finish()
 
 
+def memory(
+    program: Program, n_arguments: int | None = None
+) -> tuple[dict[Var, tuple[int, int]], dict[Var, Var]]:
+    """Where the values of a program would lie, for those who want to see it.
+
+    The place in the arena of each value that has one, as an offset and a number of bytes; and for
+    each value that is written over an input, that input.
+    """
+    writer = _Writer(program, len(program.inputs) if n_arguments is None else n_arguments)
+    writer.place()
+    buffers, places, _ = writer.layout()
+    within = {x: (offset, t.nbytes) for x, (offset, t) in zip(buffers, places, strict=True)}
+    return within, dict(writer.in_place)
+
+
 class Executable:
     """A program to call. Not safe for concurrent calls: it has one set of buffers."""
 

@@ -1,18 +1,20 @@
 """Pictures of computation graphs and of compiled functions: DOT, SVG, PNG, PDF, Mermaid and text.
 
-`describe` says what is shown (`programs`, of a compiled function), with the help of `flow` for
-what flows back along the edges; `collapse` makes a smaller drawing of a large one. Then comes one
-of the faces: `dot` writes it in DOT, and `engine` lays that out, with the help of `fonts`;
-`mermaid` and `outline` need no layout, and `layout` makes an SVG without Graphviz. A `page` steps
-through the passes that `steps` has recorded: `placing` asks for the places of its boxes, and `html`
-makes it one file. Nothing of that is loaded before something is drawn.
+`drawables` knows what can be drawn; `describe` says what is shown (`programs`, of a compiled
+function; `backward`, of a backward pass), with the help of `flow` for what flows back along the
+edges; `collapse` makes a smaller drawing of a large one. Then comes one of the faces: `dot` writes
+it in DOT, and `engine` lays that out, with the help of `fonts`; `mermaid` and `outline` need no
+layout, and `layout` makes an SVG without Graphviz. A `page` steps through the passes that `steps`
+has recorded: `placing` asks for the places of its boxes, and `html` makes it one file. Nothing of
+that is loaded before something is drawn.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..errors import RenderError
 from .html import html_page
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from ..graph import Graph
     from ..tensor import Tensor
     from .collapse import Closed
-    from .describe import Drawing, GraphLike
+    from .describe import Drawing
 
-__all__ = ["html_page", "render", "to_dot", "to_mermaid", "to_text"]
+__all__ = ["html_page", "render", "to_dot", "to_mermaid", "to_svg", "to_text"]
 
-Drawable: TypeAlias = "Tensor | Graph | Sequence[Tensor] | Compiled | Program"
+Drawable: TypeAlias = (
+    "Tensor | Graph | Sequence[Tensor] | Compiled | Program | Callable[..., Any] | graphviz.Digraph"
+)
 
 
 def to_dot(
@@ -42,11 +46,15 @@ def to_dot(
     shapes: bool | None = None,
     derivatives: bool | None = None,
     cotangents: bool | None = None,
+    places: bool = False,
     collapse: Closed = None,
+    backward: bool | Literal["alone"] = False,
+    example: Any = None,
     rankdir: str | None = None,
     title: str | None = None,
     stage: str | None = None,
     recording: int | None = None,
+    buffers: bool | None = None,
 ) -> graphviz.Digraph:
     """The graph behind `outputs` in DOT.
 
@@ -63,12 +71,21 @@ def to_dot(
     more than 1,000 nodes are collapsed until they can be read: modules, then blocks that are
     repeated, then levels; a note in the picture says so. False shows everything.
 
+    `outputs` may be a function or a module, which is then called with `example`, an array or a
+    tuple of them. Operations are framed by the module that made them, here and whatever was
+    computed in an `ag.scope` while somebody observed it; `places` writes the lines of source onto
+    the nodes.
+
+    With `backward`, the backward pass is recorded and drawn beside the forward one, dotted lines
+    leading from a node to what its rules made, or, with "alone", by itself. No gradient is changed.
+
     `outputs` may also be a compiled function that was called before, or one of its programs. Each
     node then shows its name in the listing that `.explain()` prints, and its type; operations that
     run together, block by block, are framed; a dashed edge leads from an update back to the input
     that it replaces. `stage` "before" shows the program as recorded, the name of a pass as it was
     after that pass, "after" (the default) as it is run; `recording` is the index of the recording,
-    of which the last is shown.
+    of which the last is shown. Values that share memory have one colour, as the legend says,
+    switched by `buffers`. A `graphviz.Digraph` is returned as one that shows itself in notebooks.
 
     Raises RenderError if there is nothing to draw, for an unknown `rankdir`, `stage` or
     `recording`, or options for what is not drawn (values and gradients of a program, `stage` and
@@ -81,11 +98,33 @@ def to_dot(
     """
     from .dot import digraph
 
+    if _is_digraph(outputs):
+        from .digraph import adopt
+
+        return adopt(outputs)
     drawing = drawing_of(
         outputs, values=values, grads=grads, shapes=shapes, derivatives=derivatives,
-        cotangents=cotangents, collapse=collapse, title=title, stage=stage, recording=recording,
+        cotangents=cotangents, places=places, collapse=collapse, backward=backward, example=example,
+        title=title, stage=stage, recording=recording, buffers=buffers,
     )
     return digraph(drawing, rankdir=drawing.rankdir if rankdir is None else rankdir)
+
+
+def to_svg(outputs: Drawable, *, rankdir: str | None = None, **options: Any) -> str:
+    """The graph behind `outputs` as the text of an SVG, as `render` writes it.
+
+    The arguments are those of `to_dot`, and so are the errors. Where there is no Graphviz, a
+    simpler layout is used, and the picture says so.
+
+    >>> x = ag.tensor(2.0, requires_grad=True, label="x")
+    >>> ag.to_svg(x * x).count('class="node"')
+    2
+    """
+    from .engine import draw, picture
+
+    if _is_digraph(outputs):
+        return draw(outputs, "svg").decode()
+    return picture(drawing_of(outputs, **options), "svg", rankdir).decode()
 
 
 def to_mermaid(outputs: Drawable, *, rankdir: str | None = None, **options: Any) -> str:
@@ -142,7 +181,7 @@ def render(
     through the forward and the backward pass. The page works offline; its gradients are its own,
     from 1 at each output, and those of the Tensors are left alone. The other arguments are those of
     `to_dot`. The file appears complete or not at all, and everything that can be refused is
-    refused before the layout starts.
+    refused before the layout starts. A `graphviz.Digraph` is laid out as it is.
 
     Raises RenderError for an unknown format, for what `to_dot` refuses, and where no layout engine
     can be loaded; FileNotFoundError, NotADirectoryError, IsADirectoryError or PermissionError
@@ -159,6 +198,10 @@ def render(
     path = Path(path)
     format = choose_format(path, format)
     writable(path)
+    if _is_digraph(outputs):
+        from .engine import draw
+
+        return write_file(path, draw(outputs, format))
     if format == "html":
         return write_file(path, _page(outputs, rankdir, options))
     drawing = drawing_of(outputs, **options)
@@ -172,16 +215,21 @@ def _page(outputs: Any, rankdir: str | None, options: dict[str, Any]) -> bytes:
     from ..compiler.program import Program
     from ..graph import Graph
     from .describe import MAX_NODES
+    from .drawables import as_graph, resolved
     from .page import page
     from .steps import steps
 
+    if options.get("backward"):
+        raise RenderError("a page steps through the backward pass: leave `backward` out, or render "
+                          "to another format")
+    outputs = resolved(outputs, options.pop("example", None))
     for name in ("values", "grads"):
         if options.get(name) is False:
             raise RenderError(f"a page shows values and gradients step by step: leave `{name}` "
                               "out, or render to another format")
     graph: Graph | None = None
     if not isinstance(outputs, (Compiled, Program)):
-        found = _as_graph(outputs)
+        found = as_graph(outputs)
         graph = found if isinstance(found, Graph) else Graph(list(found.outputs))  # type: ignore[arg-type]
         outputs = graph
         if len(graph.nodes) <= MAX_NODES:
@@ -220,90 +268,14 @@ def _face(format: str) -> Callable[[Drawing, str], bytes]:
     return lambda drawing, rankdir: picture(drawing, format, rankdir)
 
 
-def drawing_of(
-    outputs: Any,
-    *,
-    values: bool | None = None,
-    grads: bool | None = None,
-    shapes: bool | None = None,
-    derivatives: bool | None = None,
-    cotangents: bool | None = None,
-    collapse: Closed = None,
-    title: str | None = None,
-    stage: str | None = None,
-    recording: int | None = None,
-) -> Drawing:
+def _is_digraph(outputs: Any) -> bool:
+    """Whether it is a finished `graphviz.Digraph`; only who has loaded graphviz can have one."""
+    loaded = sys.modules.get("graphviz")
+    return loaded is not None and isinstance(outputs, loaded.Digraph)
+
+
+def drawing_of(outputs: Any, **options: Any) -> Drawing:
     """What all faces of a picture are made from; the arguments are those of `to_dot`."""
-    from ..compiler.compiled import Compiled
-    from ..compiler.program import Program
-    from .collapse import collapse as collapsed
-    from .describe import describe
-    from .programs import describe_program
+    from . import drawables
 
-    program = outputs
-    if isinstance(outputs, Compiled):
-        program = _recorded(outputs, stage, recording)
-    elif stage is not None or recording is not None:
-        raise RenderError(
-            f"`stage` and `recording` choose a program of a compiled function; a "
-            f"{type(outputs).__name__} has no others: leave them out"
-        )
-    if isinstance(program, Program):
-        if values or grads or derivatives or cotangents:
-            raise RenderError(
-                "a program has no values and no gradients outside of a run: leave `values` and "
-                "`grads` out, also those on edges, or draw the Tensor that the function returns "
-                "when not compiled"
-            )
-        drawing = describe_program(program, shapes=shapes, title=title)
-    else:
-        drawing = describe(
-            _as_graph(outputs), values=values, grads=grads, shapes=shapes, derivatives=derivatives,
-            cotangents=cotangents, title=title,
-        )
-    return collapsed(drawing, collapse)
-
-
-def _recorded(f: Compiled, stage: str | None, recording: int | None) -> Program:
-    """The program of a compiled function to draw."""
-    from ..compiler.passes import PASSES
-
-    names = [name for name, _ in PASSES]
-    if stage not in (None, "before", *names, "after"):
-        known = ", ".join(map(repr, names))
-        raise RenderError(
-            f"unknown stage {stage!r}: use 'before' or 'after' (the passes), or a pass: {known}"
-        )
-    programs = f.programs
-    if not programs:
-        raise RenderError(f"{f!r} was not recorded yet: call it once, then draw it")
-    index = -1 if recording is None else recording
-    if not -len(programs) <= index < len(programs):
-        raise RenderError(f"no recording {index}: {f!r} has {len(programs)}, counted from 0")
-    before, after = programs[index]
-    if stage in (None, "after"):
-        return after
-    program = before
-    for name, step in PASSES if stage != "before" else ():
-        program = step(program)
-        if name == stage:
-            break
-    return program
-
-
-def _as_graph(outputs: Any) -> GraphLike:
-    if hasattr(outputs, "nodes"):
-        graph: GraphLike = outputs
-        return graph
-    from ..graph import Graph
-    from ..tensor import Tensor
-
-    tensors = (outputs,) if isinstance(outputs, Tensor) else outputs
-    if not isinstance(tensors, Sequence) or not all(isinstance(t, Tensor) for t in tensors):
-        raise TypeError(
-            f"cannot draw {type(outputs).__name__}: pass a Tensor, a Graph or a sequence of Tensors"
-            ", a compiled function or one of its programs"
-        )
-    if not tensors:
-        raise RenderError("nothing to draw: the sequence of outputs is empty")
-    return Graph(tensors)
+    return drawables.drawing_of(outputs, **options)

@@ -35,7 +35,8 @@ OPEN_ARGUMENT = "\N{MIDDLE DOT}"
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum"})
 
 Kind = Literal["operation", "variable", "input", "constant", "update", "group"]
-GroupKind = Literal["fused", "module", "side", "levels"]
+GroupKind = Literal["fused", "module", "side"]
+FORWARD, BACKWARD = "forward", "backward"
 
 
 class OpLike(Protocol):
@@ -181,6 +182,8 @@ class Drawing:
     """What the reader should know: what was left out, and how to see it."""
     legend: tuple[str, ...] = ()
     """What the colours of nodes stand for, by their numbers."""
+    places: bool = False
+    """Whether nodes show where they were made."""
 
 
 def walk(drawing: Drawing) -> Iterator[Node | Group | None]:
@@ -210,11 +213,21 @@ def walk(drawing: Drawing) -> Iterator[Node | Group | None]:
 
 
 class Origin(NamedTuple):
-    """Where a Tensor was made: the place in the source, and the modules that were at work."""
+    """Where a Tensor was made: the place in the source, and the parts of the program around it."""
 
-    place: str | None = None
+    place: object = None
     scopes: tuple[Any, ...] = ()
-    """The modules, outermost first. Equal ones are drawn as one group; `str` gives their titles."""
+    """The modules or `ag.scope` blocks, outermost first; `str` gives their titles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """An outermost scope: the forward or the backward pass."""
+
+    title: str
+
+    def __str__(self) -> str:
+        return self.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +266,7 @@ def describe(
     shapes: bool | None = None,
     derivatives: bool | None = None,
     cotangents: bool | None = None,
+    places: bool = False,
     title: str | None = None,
     flow: Flow | None = None,
     origin: Callable[[Any], Origin] | None = None,
@@ -268,8 +282,9 @@ def describe(
     not a Tensor becomes a small node of its own.
 
     Gradients are those that the Tensors hold, or those of `flow` where it is given. `origin` says
-    where a Tensor was made; nodes are then in groups by module, and parameters and constants in
-    the innermost one that holds all their uses.
+    where a Tensor was made, by default what an observer has noted; nodes are then in groups by
+    module, and parameters and constants in the innermost one that holds all their uses. A module
+    that is called twice makes two groups.
 
     Raises RenderError if the graph is empty.
     """
@@ -277,33 +292,32 @@ def describe(
     if not tensors:
         raise RenderError("nothing to draw: the graph has no nodes")
     reader = _Reader(Details(values, grads, shapes, derivatives, cotangents).for_graph(tensors),
-                     flow, {id(output) for output in graph.outputs}, origin)
+                     flow, {id(output) for output in graph.outputs})
+    origins = {id(tensor): (noted(tensor) if origin is None else origin(tensor))
+               for tensor in tensors}
+    visits = _visits(tensors, origins)
     for tensor in tensors:
-        reader.add(tensor)
+        reader.add(tensor, origins[id(tensor)].place, visits.get(id(tensor), ()))
     groups = reader.group_leaves()
     return Drawing(tuple(reader.nodes), tuple(reader.edges), clean(title) if title else None,
-                   tuple(groups), note=reader.staleness())
+                   tuple(groups), note=reader.staleness(), places=places)
 
 
 class _Reader:
     """The drawing of a graph as far as it is read."""
 
-    def __init__(
-        self, details: Details, flow: Flow | None, outputs: set[int],
-        origin: Callable[[Any], Origin] | None,
-    ) -> None:
+    def __init__(self, details: Details, flow: Flow | None, outputs: set[int]) -> None:
         self.nodes: list[Node] = []
         self.edges: list[Edge] = []
         self._details = details
         self._flow = flow
         self._outputs = outputs
-        self._origin = origin
         self._names: dict[int, str] = {}
-        #: The scopes of each node so far, by its number; None for leaves.
-        self._scopes: list[tuple[Any, ...] | None] = []
+        #: The groups around each node so far, by its number; None for leaves.
+        self._scopes: list[tuple[_Visit, ...] | None] = []
         self._stale: str | None = None
 
-    def add(self, tensor: TensorLike) -> None:
+    def add(self, tensor: TensorLike, place: object, scopes: tuple[_Visit, ...]) -> None:
         arguments: list[tuple[int, str]] = []
         for position, operand in enumerate(tensor.inputs):
             if is_tensor(operand):
@@ -315,12 +329,11 @@ class _Reader:
                 self._append(_constant(name, operand, self._details), None)
                 arguments.append((position, name))
         name = self._names[id(tensor)] = f"n{len(self.nodes)}"
-        origin = self._origin(tensor) if self._origin is not None else Origin()
-        self._append(self._node(name, tensor, origin.place),
-                     None if tensor.op is None else origin.scopes)
+        shown = None if place is None else clean(str(place))
+        self._append(self._node(name, tensor, shown), None if tensor.op is None else scopes)
         self.edges.extend(self._edges(tensor, arguments, name))
 
-    def _append(self, node: Node, scopes: tuple[Any, ...] | None) -> None:
+    def _append(self, node: Node, scopes: tuple[_Visit, ...] | None) -> None:
         self.nodes.append(node)
         self._scopes.append(scopes)
 
@@ -386,44 +399,80 @@ class _Reader:
             return []
         number = {node.name: i for i, node in enumerate(self.nodes)}
         for edge in self.edges:
-            # Inputs stay outside: they belong to who calls the module.
             tail = number[edge.tail]
-            if self.nodes[tail].kind in ("variable", "constant"):
-                used = self._scopes[number[edge.head]] or ()
-                seen = self._scopes[tail]
-                self._scopes[tail] = used if seen is None else _common(seen, used)
-        groups: dict[tuple[Any, ...], Group] = {}
+            kind = self.nodes[tail].kind
+            if kind == "operation":
+                continue
+            used = self._scopes[number[edge.head]] or ()
+            if kind == "input":  # they belong to who calls the module, but to one of the passes
+                used = used[:1] if used and isinstance(used[0].scope, Side) else ()
+            seen = self._scopes[tail]
+            self._scopes[tail] = used if seen is None else _around_both(seen, used)
+        groups: dict[_Visit, Group] = {}
         for i, scopes in enumerate(self._scopes):
+            for visit in scopes or ():
+                if visit not in groups:
+                    groups[visit] = _group(f"g{len(groups)}", visit, groups)
             if scopes:
-                group = _entered(groups, scopes)
-                self.nodes[i] = replaced(self.nodes[i], group=group.name)
+                self.nodes[i] = replaced(self.nodes[i], group=groups[scopes[-1]].name)
         return list(groups.values())
 
 
-def _common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+def noted(tensor: Any) -> Origin:
+    """What an observer has left on a Tensor; nothing if there was none."""
+    found = getattr(tensor, "_origin", None)
+    return Origin() if found is None else Origin(found.place, found.scopes)
+
+
+@dataclass(eq=False, slots=True)
+class _Visit:
+    """A module at work, from when it was called until it returned."""
+
+    scope: Any
+    outer: _Visit | None
+
+
+def _visits(
+    tensors: Sequence[TensorLike], origins: Mapping[int, Origin]
+) -> dict[int, tuple[_Visit, ...]]:
+    """For each Tensor the visits that it was made in, by its `id`.
+
+    A visit is over when something was computed outside of it: births tell.
+    """
+    found: dict[int, tuple[_Visit, ...]] = {}
+    if not any(origin.scopes for origin in origins.values()):
+        return found
+    now: tuple[_Visit, ...] = ()
+    for tensor in sorted(tensors, key=_born):
+        if tensor.op is None:
+            continue
+        scopes = origins[id(tensor)].scopes
+        same = 0
+        while same < min(len(now), len(scopes)) and now[same].scope == scopes[same]:
+            same += 1
+        now = now[:same]
+        for scope in scopes[same:]:
+            now = (*now, _Visit(scope, now[-1] if now else None))
+        found[id(tensor)] = now
+    return found
+
+
+def _around_both(a: tuple[_Visit, ...], b: tuple[_Visit, ...]) -> tuple[_Visit, ...]:
+    if a and b and a[0] is not b[0] and isinstance(a[0].scope, Side):
+        return a[:1] if str(a[0].scope) == FORWARD else b[:1]
     same = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
+    while same < min(len(a), len(b)) and a[same] is b[same]:
         same += 1
     return a[:same]
 
 
-def _entered(groups: dict[tuple[Any, ...], Group], scopes: tuple[Any, ...]) -> Group:
-    """The group of these scopes; it, and those around it, are made where they are missing."""
-    parent: Group | None = None
-    for depth in range(1, len(scopes) + 1):
-        key = scopes[:depth]
-        group = groups.get(key)
-        if group is None:
-            title = clean(str(scopes[depth - 1])) or "module"
-            path: tuple[str, ...]
-            outer, path = (None, ()) if parent is None else (parent.name, parent.path)
-            group = Group(f"g{len(groups)}", title, "module", outer, (*path, title))
-            groups[key] = group
-        parent = group
-    assert parent is not None
-    return parent
+def _group(name: str, visit: _Visit, groups: Mapping[_Visit, Group]) -> Group:
+    title = clean(str(visit.scope)) or "module"
+    outer = None if visit.outer is None else groups[visit.outer]
+    if isinstance(visit.scope, Side):
+        return Group(name, title, "side")
+    path = (*(outer.path if outer is not None else ()), title)
+    return Group(name, title, "module", None if outer is None else outer.name, path)
 
 
 def replaced(node: Node, **changes: Any) -> Node:

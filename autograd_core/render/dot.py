@@ -62,10 +62,10 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
 
     Raises RenderError if `rankdir` is none of these.
     """
-    import graphviz
+    from .digraph import Digraph
 
     check_direction(rankdir)
-    dot = graphviz.Digraph(
+    dot = Digraph(
         graph_attr={
             "rankdir": rankdir,
             "fontname": FONT,
@@ -112,7 +112,8 @@ def _draw(dot: graphviz.Digraph, drawing: Drawing) -> None:
     frames = [dot]
     for step in walk(drawing):
         if isinstance(step, Node):
-            frames[-1].node(step.name, label=_label(step), id=step.name, **_style(step))
+            label = _label(step, drawing.places)
+            frames[-1].node(step.name, label=label, id=step.name, **_style(step))
         elif isinstance(step, Group):
             frame = type(dot)(name=f"cluster_{step.name}")
             frame.attr(label=f"<{_small(step.title)}>", id=f"group_{step.name}",
@@ -194,16 +195,16 @@ def _on_edge(name: str, quantity: Quantity, colour: str) -> str:
     return f'{name} <FONT COLOR="{colour}">{text}</FONT>'
 
 
-def _label(node: Node) -> str:
-    rows = "".join(f"<TR>{row}</TR>" for row in _rows(node))
+def _label(node: Node, places: bool) -> str:
+    rows = "".join(f"<TR>{row}</TR>" for row in _rows(node, places))
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
 
 
-def _rows(node: Node) -> Iterator[str]:
+def _rows(node: Node, places: bool) -> Iterator[str]:
     yield f'<TD COLSPAN="2">{_heading(node)}</TD>'
     if node.type is not None:
         yield f'<TD COLSPAN="2">{_small(node.type)}</TD>'
-    if node.place is not None:
+    if places and node.place is not None:
         yield f'<TD COLSPAN="2">{_small(node.place)}</TD>'
     if node.value is not None:
         yield _quantity("value", node.value, MUTED if node.kind == "constant" else INK)

@@ -93,7 +93,7 @@ class _Line(NamedTuple):
     label: str = ""
 
 
-def _lines(node: Node) -> Iterator[_Line]:
+def _lines(node: Node, places: bool) -> Iterator[_Line]:
     if node.kind == "constant":
         yield _Line(node.title, _SMALL, MUTED)
     elif node.kind == "group":
@@ -101,7 +101,7 @@ def _lines(node: Node) -> Iterator[_Line]:
         yield _Line(node.detail, _SMALL, MUTED)
     else:
         yield _Line(f"{node.title} {node.detail}".rstrip(), _SIZE, INK, True)
-    for text in (node.type, node.place):
+    for text in (node.type, node.place if places else None):
         if text is not None:
             yield _Line(text, _SMALL, MUTED)
     for label, quantity, fill in (("value", node.value, INK), ("grad", node.grad, GRADIENT)):
@@ -116,8 +116,8 @@ def _line_width(line: _Line) -> float:
     return label + text_width(line.text, line.size, line.bold)
 
 
-def _node_size(node: Node) -> tuple[float, float]:
-    lines = list(_lines(node))
+def _node_size(node: Node, places: bool) -> tuple[float, float]:
+    lines = list(_lines(node, places))
     width = max(map(_line_width, lines)) + 14
     height = sum(line.size for line in lines) * _LINE + 9
     return max(width, 30.0), max(height, 22.0)
@@ -344,7 +344,7 @@ def lay_out(drawing: Drawing, rankdir: str | None = None) -> Layout:
     across = rankdir in ("LR", "RL")
     sizes = {}
     for node in drawing.nodes:
-        width, height = _node_size(node)
+        width, height = _node_size(node, drawing.places)
         sizes[node.name] = (width, height) if across else (height, width)
     titles = {group.name: group.title for group in drawing.groups}
     levels, inner_first, chain_of = _levels(drawing)
@@ -591,7 +591,7 @@ def svg(drawing: Drawing, rankdir: str | None = None) -> str:
               if group.name in layout.groups]
     parts += [_svg_edge(i, edge, points, curve, across) for i, (edge, points, curve) in enumerate(
         zip(drawing.edges, layout.edges, curves, strict=True))]
-    parts += [_svg_node(node, layout.nodes[node.name]) for node in drawing.nodes]
+    parts += [_svg_node(node, layout.nodes[node.name], drawing.places) for node in drawing.nodes]
     labels = "".join(_svg_label(edge, points, across)
                      for edge, points in zip(drawing.edges, layout.edges, strict=True))
     return "\n".join([*parts, *([labels] if labels else []), "</g>", "</svg>"]) + "\n"
@@ -715,11 +715,11 @@ def _svg_label(edge: Edge, points: Sequence[Point], across: bool) -> str:
     )
 
 
-def _svg_node(node: Node, box: Box) -> str:
+def _svg_node(node: Node, box: Box, places: bool) -> str:
     x, y = box.x - box.width / 2, box.y - box.height / 2
     parts = [f'<g id="{node.name}" class="node"><title>{node.name}</title>']
     parts += _shape(node, x, y, box)
-    lines = list(_lines(node))
+    lines = list(_lines(node, places))
     label = text_width("value  ", _SMALL)
     # Values stand under each other; headings are centred.
     inner = max((_line_width(line) for line in lines if line.label), default=0.0)

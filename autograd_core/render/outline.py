@@ -49,7 +49,7 @@ def _lines(drawing: Drawing) -> Iterator[str]:
             for fact in _edge_facts(arriving, shown):
                 yield f"{indent}{_INDENT * 2}{fact}"
     if drawing.legend:
-        yield f"colours: {'; '.join(f'{i}. {x}' for i, x in enumerate(drawing.legend, start=1))}"
+        yield f"colours: {'; '.join(drawing.legend)}"
 
 
 def _head(
@@ -86,8 +86,6 @@ def _facts(node: Node) -> Iterator[str]:
         yield _quantity("gradient", node.grad)
     if node.place is not None:
         yield f"at {node.place}"
-    if node.colour is not None:
-        yield f"colour {node.colour + 1}"
 
 
 def _edge_facts(edges: list[Edge], shown: dict[str, str]) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..compiler.numpy_executor import memory
 from ..compiler.program import Atom, Instruction, Program, Var, naming
 from ..errors import RenderError
 from .describe import (
@@ -22,9 +23,12 @@ from .describe import (
     written,
 )
 
+_MAX_NODES_WITH_BUFFERS = 150
+
 
 def describe_program(
-    program: Program, *, shapes: bool | None = None, title: str | None = None
+    program: Program, *, shapes: bool | None = None, title: str | None = None,
+    buffers: bool | None = None, arguments: int | None = None,
 ) -> Drawing:
     """Read a program into a `Drawing`, in time linear in its instructions and operands.
 
@@ -33,9 +37,17 @@ def describe_program(
     to which an edge leads back from the node of the update. Scalar constants are written into the
     instruction that uses them. Instructions that are run as one are drawn in a group.
 
+    With `buffers`, values that share memory have one colour, and its number; the first `arguments`
+    inputs are given at each call, by default all of them. Left at None, they are shown up to 150
+    instructions where `arguments` is known.
+
     Raises RenderError if the program is empty.
     """
-    drawing = _Drawing(program, shapes)
+    size = sum(1 for _ in _instructions(program))
+    if buffers is None:
+        buffers = arguments is not None and size <= _MAX_NODES_WITH_BUFFERS
+    shared, legend = _shared_memory(program, arguments) if buffers else ({}, ())
+    drawing = _Drawing(program, size <= MAX_NODES_WITH_SHAPES if shapes is None else shapes, shared)
     updated = dict(program.updates)
     for x in program.inputs:
         drawing.add(x, kind="variable" if x in updated else "input", title=drawing.title(x))
@@ -56,19 +68,53 @@ def describe_program(
     if not drawing.nodes:
         raise RenderError("nothing to draw: the program is empty")
     return Drawing(tuple(drawing.nodes), tuple(drawing.edges), clean(title) if title else None,
-                   tuple(drawing.groups), "TB")
+                   tuple(drawing.groups), "TB", legend=legend)
+
+
+def _shared_memory(
+    program: Program, arguments: int | None
+) -> tuple[dict[Var, int], tuple[str, ...]]:
+    """Numbers for values in the same memory, and what these are: of what more than one is in."""
+    within, in_place = memory(program, arguments)
+    shared: dict[Var, int] = {}
+    legend: list[str] = []
+    for value, x in in_place.items():
+        shared[x] = shared[value] = len(legend)
+        legend.append(f"{len(legend) + 1}: {_title(program, x)}, updated in place")
+    # Places are either apart or in one slot.
+    slots: list[tuple[int, list[Var]]] = []
+    for x, (start, nbytes) in sorted(within.items(), key=lambda item: item[1]):
+        end = start + nbytes
+        if slots and start < slots[-1][0]:
+            slots[-1] = (max(end, slots[-1][0]), [*slots[-1][1], x])
+        else:
+            slots.append((end, [x]))
+    for _, values in slots:
+        if len(values) > 1:
+            shared.update(dict.fromkeys(values, len(legend)))
+            size = max(x.type.nbytes for x in values)
+            legend.append(f"{len(legend) + 1}: {_bytes(size)} for {len(values)} values in turn")
+    return shared, tuple(legend)
+
+
+def _bytes(n: int) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if n < 1024:
+            return f"{n:.4g} {unit}"
+        n = n / 1024  # type: ignore[assignment]
+    return f"{n:.4g} GiB"
 
 
 class _Drawing:
     """The drawing as far as it is made."""
 
-    def __init__(self, program: Program, shapes: bool | None) -> None:
+    def __init__(self, program: Program, shapes: bool, shared: Mapping[Var, int]) -> None:
         self.nodes: list[Node] = []
         self.edges: list[Edge] = []
         self.groups: list[Group] = []
         self._program = program
-        size = sum(1 for _ in _instructions(program))
-        self._shapes = size <= MAX_NODES_WITH_SHAPES if shapes is None else shapes
+        self._shapes = shapes
+        self._shared = shared
         self._listed = naming(program)
         self._outputs = {x for x in program.outputs if isinstance(x, Var)}
         self._kept = {x for x in program.kept if isinstance(x, Var)}
@@ -89,20 +135,14 @@ class _Drawing:
             type=", ".join(map(self._type, values)) if self._shapes else None,
             shape=values[0].type.shape,
             dtype=str(values[0].type.dtype),
+            colour=next((self._shared[x] for x in values if x in self._shared), None),
             is_output=not self._outputs.isdisjoint(values),
         )
         self._node_of.update(dict.fromkeys(values, name))
         return name
 
     def title(self, x: Var) -> str:
-        """The label of an input, the labels of those packed into it, or what else it is."""
-        labels = self._program.names
-        if x not in self._program.packed:
-            return clean(labels.get(x, "")) or "input"
-        parts = self._program.packed[x]
-        if not any(part in labels for part in parts):
-            return f"{len(parts)} inputs, end to end"
-        return clean(" ++ ".join(labels.get(part, str(part.type)) for part in parts))
+        return _title(self._program, x)
 
     def write(self, x: Var, value: Any) -> None:
         """Have a constant written into the instructions that use it."""
@@ -167,7 +207,19 @@ class _Drawing:
     def _type(self, x: Var) -> str:
         """`%7 : f32[32,128]`; a value inside a group has no name outside of it."""
         name = f"{self._listed[x]} : " if x in self._listed else ""
-        return f"{name}{x.type}{', kept' if x in self._kept else ''}"
+        shared = f", memory {self._shared[x] + 1}" if x in self._shared else ""
+        return f"{name}{x.type}{shared}{', kept' if x in self._kept else ''}"
+
+
+def _title(program: Program, x: Var) -> str:
+    """The label of an input, the labels of those packed into it, or what else it is."""
+    labels = program.names
+    if x not in program.packed:
+        return clean(labels.get(x, "")) or "input"
+    parts = program.packed[x]
+    if not any(part in labels for part in parts):
+        return f"{len(parts)} inputs, end to end"
+    return clean(" ++ ".join(labels.get(part, str(part.type)) for part in parts))
 
 
 def _instructions(program: Program) -> Iterator[Instruction]:
