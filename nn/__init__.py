@@ -53,6 +53,7 @@ from .callbacks import (
 )
 from .convolution import AvgPool2d, Conv2d, MaxPool2d
 from .diagnose import Diagnosis, DiagnosisLog, LayerDiagnosis, diagnose
+from .drawing import draw
 from .history import History
 from .io import load, save
 from .layers import (
@@ -140,6 +141,7 @@ __all__ = [
     "delta_rule",
     "detach",
     "diagnose",
+    "draw",
     "fit",
     "init",
     "load",

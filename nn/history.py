@@ -53,6 +53,15 @@ class History:
     def __str__(self) -> str:
         return self.to_text()
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """For notebooks: the curves, and the last values as text."""
+        from .drawing import curves
+
+        found = {"text/plain": repr(self)}
+        if len(self):
+            found["image/svg+xml"] = curves(self.epochs)
+        return found
+
     def rows(self) -> list[dict[str, float | None]]:
         """A dict for each epoch; None where a name was not noted. One noted late ends with it."""
         columns = {

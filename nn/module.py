@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,10 @@ import numpy as np
 import autograd_core as ag
 
 __all__ = ["Buffer", "Module", "Parameter"]
+
+#: The module whose forward is running, for those who observe.
+_calling: ContextVar[Module | None] = ContextVar("nn.calling", default=None)
+_MAX_WEIGHTS = 1_000
 
 
 class Parameter(ag.Tensor):
@@ -72,7 +78,31 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward(self, ...)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if ag.observed():
+            return self._observed(args, kwargs)
         return self.forward(*args, **kwargs)
+
+    def _observed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`forward`, in a scope that is named after this module's place in the calling one."""
+        outer = _calling.get()
+        parts = () if outer is None else _parts(outer, "")
+        name = next((f"{name}: " for name, part in parts if part is self), "")
+        token = _calling.set(self)
+        try:
+            with ag.scope(f"{name}{self.describe()}"):
+                return self.forward(*args, **kwargs)
+        finally:
+            _calling.reset(token)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """For notebooks: a picture of a small network, and the text of any."""
+        from .drawing import draw, is_drawable
+
+        found = {"text/plain": repr(self)}
+        if is_drawable(self, _MAX_WEIGHTS):
+            with contextlib.suppress(ag.RenderError):  # there is nothing to lay it out
+                found["image/svg+xml"] = ag.to_svg(draw(self))
+        return found
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Pairs such as ``("layers.0.weight", Parameter)``, in the order of definition."""
