@@ -127,9 +127,9 @@ def _op_by_name(name: str) -> Op:
     return OPS[name]
 
 
-def load_special() -> None:
+def load_special() -> Any:
     """Enter what :mod:`autograd_core.special` holds: the one file of ops that is loaded late."""
-    import_module(".special", __package__)
+    return import_module(".special", __package__)
 
 
 #: Every primitive of the engine, by name.

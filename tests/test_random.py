@@ -23,6 +23,7 @@ def generator(seed=0):
 DRAWS = {
     "normal": lambda rng, n, dtype=None: random.normal(rng, size=n, dtype=dtype),
     "uniform": lambda rng, n, dtype=None: random.uniform(rng, size=n, dtype=dtype),
+    "gamma": lambda rng, n, dtype=None: random.gamma(rng, 2.5, size=n, dtype=dtype),
     "gumbel": lambda rng, n, dtype=None: random.gumbel(rng, size=n, dtype=dtype),
     "bernoulli": lambda rng, n, dtype=None: random.bernoulli(rng, 0.3, size=n, dtype=dtype),
     "dropout_mask": lambda rng, n, dtype=None: random.dropout_mask(
@@ -45,6 +46,8 @@ N = 40_000
     (lambda rng, dtype: random.normal(rng, 1.0, 2.0, N, dtype), "norm(1, 2)"),
     (lambda rng, dtype: random.uniform(rng, -1.0, 3.0, N, dtype), "uniform(-1, 4)"),
     (lambda rng, dtype: random.gumbel(rng, N, dtype), "gumbel_r()"),
+    (lambda rng, dtype: random.gamma(rng, 0.5, 3.0, N, dtype), "gamma(0.5, 0, 3)"),
+    (lambda rng, dtype: random.gamma(rng, 7, 1, N, dtype), "gamma(7)"),
 ])
 def test_the_distribution_is_the_one_named(draw, cdf, dtype):
     stats = pytest.importorskip("scipy.stats")
@@ -119,7 +122,8 @@ def test_a_low_temperature_gives_nearly_one_hot():
     (np.zeros(3), 1.0, (4, 3), (4, 3)), (np.zeros((2, 1)), np.ones(3), (5, 2, 3), (5, 2, 3)),
     ([0.0, 1.0], 2, None, (2,)), (0.0, 1.0, np.int64(2), (2,)), (0.0, 1.0, [2, 3], (2, 3)),
 ])
-@pytest.mark.parametrize("draw", [random.normal, random.uniform])
+@pytest.mark.parametrize("draw", [random.normal, random.uniform, lambda rng, loc, scale, size:
+                                  random.gamma(rng, np.add(loc, 1), scale, size)])
 def test_shapes_broadcast(draw, loc, scale, size, shape):
     for wrap in (lambda x: x, lambda x: ag.tensor(x, dtype=float)):
         y = draw(generator(), wrap(loc), wrap(scale), size)
@@ -174,6 +178,10 @@ def test_an_old_generator_is_refused():
     (lambda r: random.normal(r, dtype=complex), TypeError, "imaginary"),
     (lambda r: random.normal(r, 1j), TypeError, "real numbers"),
     (lambda r: random.normal(r, "a"), TypeError, "real numbers"),
+    (lambda r: random.gamma(r, 0.0), ValueError, "shape is not positive"),
+    (lambda r: random.gamma(r, [1.0, -1.0]), ValueError, "shape is not positive"),
+    (lambda r: random.gamma(r, 1.0, -1.0), ValueError, "scale is negative"),
+    (lambda r: random.gamma(r, ag.tensor(-1.0)), ValueError, "shape < 0"),
     (lambda r: random.bernoulli(r, 1.5), ValueError, "between 0 and 1"),
     (lambda r: random.dropout_mask(r, -0.1, 3), ValueError, "rate -0.1"),
     (lambda r: random.dropout_mask(r, ag.tensor(0.1), 3), TypeError, "static_argnames"),
@@ -218,6 +226,70 @@ def test_the_gradient_of_an_expectation():
     np.testing.assert_allclose(gradient, (3.0, 1.0), atol=0.02)
 
 
+@pytest.mark.parametrize("a", [0.2, 1.0, 5.0, 50.0])
+def test_the_gradient_in_the_shape_of_a_gamma_distribution(a):
+    """What a draw would have been at another shape, its place in the distribution kept."""
+    special = pytest.importorskip("scipy.special")
+    w = np.array([1.0, 2.0, 3.0])
+    shape, scale = ag.tensor(a, requires_grad=True), ag.tensor([2.0] * 3, requires_grad=True)
+    y = random.gamma(generator(), shape, scale)
+    (y * w).sum().backward()
+    z = generator().standard_gamma(a, 3)
+    h = 1e-4 * a
+    up, down = (special.gammaincinv(a + d, special.gammainc(a, z)) for d in (h, -h))
+    np.testing.assert_allclose(y.data, 2 * z)
+    np.testing.assert_allclose(shape.grad, (2 * w * (up - down) / (2 * h)).sum(), rtol=1e-5)
+    np.testing.assert_allclose(scale.grad, w * z)
+
+
+def test_the_gradient_of_the_moments_of_a_gamma_distribution():
+    """d/da E[z] = 1, d/da E[z²] = 2a + 1 and d²/da² E[z²] = 2, estimated from many draws."""
+    pytest.importorskip("scipy")
+    a = 1.5
+
+    def mean(a, power):
+        return (random.gamma(generator(), a, size=40_000) ** power).mean()
+
+    np.testing.assert_allclose(ag.grad(mean)(a, 1), 1, atol=0.02)
+    np.testing.assert_allclose(ag.grad(mean)(a, 2), 2 * a + 1, atol=0.1)
+    np.testing.assert_allclose(ag.grad(ag.grad(mean))(a, 2), 2, atol=0.05)
+
+
+def test_tiny_shapes_draw_zeros_whose_gradient_is_zero():
+    pytest.importorskip("scipy")
+    a = ag.tensor(np.full(200, 1e-3), requires_grad=True)
+    z = random.gamma(generator(), a)
+    z.sum().backward()
+    assert (z.data == 0).any()
+    assert np.isfinite(a.grad).all() and (a.grad[z.data == 0] == 0).all()
+
+
+def test_a_compiled_gamma_draw_and_its_gradient():
+    pytest.importorskip("scipy")
+    a = np.array([0.5, 2.0], np.float32)
+
+    def f(a, rng):
+        return (random.gamma(rng, a, 2.0, size=(3, 2)) ** 2).sum()
+
+    first, second, third = generator(), generator(), generator()
+    inside = ag.compile(lambda a: ag.grad(f)(a, second))
+    outside = ag.compile(lambda a: f(a, third))
+    for _ in range(3):
+        expected = ag.grad(f)(a, first)
+        assert expected.dtype == np.float32
+        np.testing.assert_allclose(inside(a), expected, rtol=1e-5)
+        np.testing.assert_allclose(ag.grad(outside)(a), expected, rtol=1e-5)
+    assert first.bit_generator.state == second.bit_generator.state == third.bit_generator.state
+
+
+def test_the_jacobian_of_a_gamma_draw():
+    pytest.importorskip("scipy")
+    a = np.array([0.5, 2.0])
+    jacobian = ag.jacobian(lambda a: random.gamma(generator(), a))(a)
+    z = generator().standard_gamma(a)
+    np.testing.assert_allclose(jacobian, np.diag(ag.special.gamma_slope(a, z)))
+
+
 def test_relaxed_samples_to_second_order():
     logits = generator(1).normal(size=(2, 3))
     ag.check_grads(lambda x, t: random.gumbel_softmax(generator(), x, t), logits, 0.7, order=2)
@@ -236,7 +308,8 @@ def noisy(x, rng):
     b = random.normal(rng, size=3)
     a = random.normal(rng, x, 2.0)
     mask = random.dropout_mask(rng, 0.5, 3, np.float64)
-    return (mask * (a - 2 * b) ** 2).sum()
+    deep = random.gamma(rng, np.exp(a))
+    return (mask * (a - 2 * b) ** 2 * deep).sum() + random.uniform(rng)
 
 
 def test_a_replay_draws_afresh_as_rebuilding_would():

@@ -138,8 +138,7 @@ def test_single_precision_stays(name):
     if name != "gammasgn":
         y.sum().backward()
         assert x.grad.dtype == np.float32
-    if getattr(f, "nin", 1) == 2 and name not in ("jv", "jn", "iv", "ive", "yn", "gammainc",
-                                                  "gammaincc"):
+    if getattr(f, "nin", 1) == 2 and name not in ("jv", "jn", "iv", "ive", "yn"):
         assert f(x, 1.5).dtype == np.float32
 
 
@@ -354,7 +353,7 @@ def test_third_order(name):
         xs = (np.array([1.2, 1.7, 2.5]),)
     if name in ("erfinv", "erfcinv", "ndtri", "logit"):
         xs = (np.array([0.4, 0.5, 0.6]),)
-    if name in ("gammainc", "gammaincc", "iv", "jv", "jn", "yn", "zeta"):
+    if name in ("iv", "jv", "jn", "yn", "zeta"):
         x = np.array([1.2, 1.7, 2.5])
         ag.check_grads(lambda x: f(2, x), x, order=3, atol=1e-4, rtol=1e-4)
     else:
@@ -473,7 +472,7 @@ def test_sinc_at_zero():
 ORDERS = [
     ("jv", "v", (1.5, 2.0)), ("jn", "v", (1.5, 2.0)), ("iv", "v", (1.5, 2.0)),
     ("ive", "v", (1.5, 2.0)), ("yn", "n", (1.0, 2.0)), ("polygamma", "n", (1.0, 2.0)),
-    ("gammainc", "a", (1.5, 2.0)), ("gammaincc", "a", (1.5, 2.0)), ("zeta", "x", (2.0, 2.0)),
+    ("zeta", "x", (2.0, 2.0)),
     ("zeta", "x", (2.0,)),
 ]
 
@@ -490,8 +489,66 @@ def test_a_missing_rule_is_an_error_when_asked_for(name, argument, xs):
         assert np.isfinite(nth(lambda x: f(ag.stop_gradient(xs[0]), x), 2)(xs[1]))
 
 
+#: a, x, and how the quantile x of the gamma distribution moves with a, to first and second order:
+#: computed with 40 digits from differences of the distribution function.
+SLOPES = [
+    (0.01, 1e-08, 1.78597954727163e-5, -0.00178435833392),
+    (0.3, 0.1, 0.789404403118272, -2.30087064672),
+    (0.3, 2.2, 3.68176960792017, -8.72424607397),
+    (0.3, 9.0, 5.41084636090755, -10.9116697003),
+    (1.0, 1.0, 1.17356302722473, -0.768782257528),
+    (2.5, 4.4, 1.39911911330449, -0.290035112063),
+    (2.5, 4.6, 1.42738699601089, -0.293699304886),
+    (29.9, 20.0, 0.816891712361468, -0.0147291772131),
+    (29.9, 31.8, 1.03688649795589, -0.0173542302216),
+    (30.0, 12.0, 0.614166995551462, -0.011895005143),
+    (30.0, 29.4, 0.995449999654932, -0.0168317482073),
+    (30.0, 29.6, 0.998839738571969, -0.0168701754407),
+    (30.0, 70.0, 1.49085270767477, -0.0216360160595),
+    (1000.0, 900.0, 0.94840263817941, -0.000482685924481),
+    (1000.0, 1100.0, 1.04858667856162, -0.00051613980229),
+    (1000000.0, 1002000.0, 1.00099950083242, None),
+]
+
+
+@pytest.mark.parametrize(("a", "x", "first", "by_a"), SLOPES)
+def test_how_a_quantile_moves_with_the_shape(a, x, first, by_a):
+    slope = ag.special.gamma_slope
+    close(slope(a, x), first, 1e-12)
+    close(ag.grad(ag.special.gammainc)(a, x),
+          -first * math.exp((a - 1) * math.log(x) - x - math.lgamma(a)), 1e-9)
+    if by_a is not None:
+        close(ag.grad(slope)(a, x), by_a, 1e-9)
+
+
+def test_quantiles_move_as_differences_say():
+    a, p = 2.2, np.array([1e-6, 0.1, 0.5, 0.9, 1 - 1e-6])
+    h = 1e-4
+    x, up, down = (scipy.special.gammaincinv(a + d, p) for d in (0, h, -h))
+    close(ag.special.gamma_slope(a, x), (up - down) / (2 * h), 1e-7)
+    total = ag.elementwise_grad(ag.special.gamma_slope)(a + 0 * x, x) + (
+        ag.elementwise_grad(ag.special.gamma_slope, 1)(a, x) * ag.special.gamma_slope(a, x))
+    close(total, (up - 2 * x + down) / h**2, 1e-5)
+
+
+def test_where_the_methods_meet_there_is_no_step():
+    for a, x in ((2.5, 4.5), (29.99, 31.99), (30.0, 29.5), (30.0, 20.0), (30.0, 33.0)):
+        near = np.array([[a * (1 - 1e-12), x], [a * (1 + 1e-12), x],
+                         [a, x * (1 - 1e-12)], [a, x * (1 + 1e-12)]])
+        found = ag.special.gamma_slope(*near.T)
+        close(found, found[0], 1e-11)
+
+
+def test_slopes_at_the_ends():
+    close(ag.special.gamma_slope(2.0, np.array([0.0, np.inf])), [0.0, np.inf])
+    assert np.isnan(ag.special.gamma_slope(np.array([2.0, -1.0, 0.0]), -1.0)).all()
+    for f in (ag.special.gammainc, ag.special.gammaincc):
+        for a in (0.5, 1.0, 2.0):
+            for x in (0.0, np.inf):
+                assert ag.grad(f)(a, x) == 0
+
+
 def test_the_slope_of_gammainc_has_a_gradient_by_a():
-    """Only the first derivative by a is missing, not the mixed one."""
     def slope(a):
         return ag.grad(ag.special.gammainc, 1)(a, 1.5)
 

@@ -770,13 +770,14 @@ def _astype(w: _Writer, n: int, step: Instruction, out: str) -> None:
     w.lines.append(f"{copyto}({out}, {w.ref(step.args[0])}, casting='unsafe')")
 
 
-@_into("standard_normal", "standard_uniform")
+@_into("standard_normal", "standard_uniform", "standard_gamma")
 def _draw(w: _Writer, n: int, step: Instruction, out: str) -> None:
     attrs = step.attrs
     dtype = w.known(f"t_{attrs['dtype'].name}", attrs["dtype"])
-    method = {"standard_normal": "standard_normal", "standard_uniform": "random"}[step.op.name]
+    method = {"standard_uniform": "random"}.get(step.op.name, step.op.name)
     draw = w.known(f"draw{n}", getattr(attrs["stream"].generator, method))
-    w.lines.append(f"{draw}(None, {dtype}, {out})")
+    parameters = "".join(f"{w.ref(x)}, " for x in step.args)
+    w.lines.append(f"{draw}({parameters}{attrs['shape']!r}, {dtype}, {out})")
 
 
 @_into("reshape")

@@ -7,12 +7,13 @@ Outside the tables of ops, since no test can compare two calls of one.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..node import Array
-from ..op import Op
+from ..op import Op, load_special
 
 
 class Stream:
@@ -40,5 +41,17 @@ def _uniform(stream: Stream, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Ar
     return _filled(stream.generator.random, shape, dtype)
 
 
+def _gamma(alpha: Array, stream: Stream, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    return _filled(partial(stream.generator.standard_gamma, alpha), shape, dtype)
+
+
+def _gamma_rule(g: Array, y: Array, alpha: Array, **attrs: Any) -> Array:
+    """The draw as a function of alpha at a fixed value of its distribution function."""
+    return g * load_special().gamma_slope(alpha, y)
+
+
 standard_normal = Op("standard_normal", _normal, None, "z ~ N(0, 1)", pure=False)
 standard_uniform = Op("standard_uniform", _uniform, None, "u ~ U[0, 1)", pure=False)
+standard_gamma = Op(
+    "standard_gamma", _gamma, (_gamma_rule,), "z ~ Γ(alpha, 1)", domain=((0.4, 2.5),), pure=False
+)
