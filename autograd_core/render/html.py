@@ -95,13 +95,16 @@ def _hash(content: str) -> str:
 def _json(data: Any) -> str:
     import json
 
-    # Also `>` and `&`, and the line separators that are none in JavaScript's eyes of old.
-    plain = json.dumps(_finite(data), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    try:
+        plain = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        plain = json.dumps(_finite(data), allow_nan=False, separators=(",", ":"))
+    # `<` ends the element; `>` and `&` are not needed either.
     return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _finite(data: Any) -> Any:
-    """The same, floats that JSON does not know as strings; iterative, as deep as data may be."""
+    """The same, floats that JSON does not know as strings."""
     if isinstance(data, float):
         return data if math.isfinite(data) else str(data)
     if isinstance(data, dict):

@@ -330,10 +330,18 @@ class _Level:
     """By the number of the edge in the drawing."""
 
 
-def lay_out(drawing: Drawing, rankdir: str | None = None) -> Layout:
+def lay_out(
+    drawing: Drawing,
+    rankdir: str | None = None,
+    *,
+    sizes: Mapping[str, tuple[float, float]] | None = None,
+    labels: Mapping[int, tuple[float, float]] | None = None,
+) -> Layout:
     """Places for all nodes, groups and edges of a drawing.
 
     `rankdir` is the direction in which the data flow: LR, TB, RL or BT; by default the drawing's.
+    `sizes` of nodes, by name, and `labels`, the sizes of those of edges, by number, are by default
+    what `svg` needs.
     No two nodes overlap, nor two frames of which none is inside the other; without cycles, and
     outside of groups, every edge leads onwards. Takes n log n for n nodes, edges and bends.
 
@@ -342,18 +350,23 @@ def lay_out(drawing: Drawing, rankdir: str | None = None) -> Layout:
     rankdir = drawing.rankdir if rankdir is None else rankdir
     check_direction(rankdir)
     across = rankdir in ("LR", "RL")
-    sizes = {}
+    measures: dict[str, tuple[float, float]] = {}
     for node in drawing.nodes:
-        width, height = _node_size(node, drawing.places)
-        sizes[node.name] = (width, height) if across else (height, width)
+        width, height = (
+            _node_size(node, drawing.places) if sizes is None else sizes[node.name])
+        measures[node.name] = (width, height) if across else (height, width)
     titles = {group.name: group.title for group in drawing.groups}
     levels, inner_first, chain_of = _levels(drawing)
     _lift_edges(drawing, levels, chain_of)
     title_u, title_v = (0.0, _GROUP_TITLE) if across else (_GROUP_TITLE, 0.0)
     for name in inner_first:
         level = levels[name]
-        items = [_Item(*sizes[member]) for member in level.members]
-        gaps = [_room_for_label(drawing.edges[k], across) for k in level.drawn]
+        items = [_Item(*measures[member]) for member in level.members]
+        gaps = [
+            _room_for_label(drawing.edges[k], across) if labels is None
+            else _room_for(labels.get(k), across)
+            for k in level.drawn
+        ]
         length, breadth, *bends = _place(
             items, level.edges, gaps, [i for i, _ in level.entering], [i for i, _ in level.leaving])
         level.at = {m: (items[i].u, items[i].v) for i, m in enumerate(level.members)}
@@ -370,8 +383,8 @@ def lay_out(drawing: Drawing, rankdir: str | None = None) -> Layout:
             else:
                 breadth = max(breadth, wide)
         extra_u, extra_v = (title_u, title_v) if name is not None else (0.0, 0.0)
-        sizes[f":{name}"] = (length + 2 * margin + extra_u, breadth + 2 * margin + extra_v)
-    return _absolute(drawing, rankdir, levels, inner_first, sizes, title_u, title_v)
+        measures[f":{name}"] = (length + 2 * margin + extra_u, breadth + 2 * margin + extra_v)
+    return _absolute(drawing, rankdir, levels, inner_first, measures, title_u, title_v)
 
 
 def _levels(drawing: Drawing
@@ -433,6 +446,13 @@ def _room_for_label(edge: Edge, across: bool) -> float:
     if across:
         return max(text_width(text, _SMALL) for text, _ in lines) + 26
     return _LAYER_GAP + len(lines) * _SMALL
+
+
+def _room_for(label: tuple[float, float] | None, across: bool) -> float:
+    """As much for a label of a known size."""
+    if label is None:
+        return _LAYER_GAP
+    return label[0] + 26 if across else _LAYER_GAP + label[1]
 
 
 def _absolute(
@@ -567,7 +587,7 @@ def svg(drawing: Drawing, rankdir: str | None = None) -> str:
     rankdir = drawing.rankdir if rankdir is None else rankdir
     layout = lay_out(drawing, rankdir)
     across = rankdir in ("LR", "RL")
-    curves = [points if i in layout.straight else _controls(points, across)
+    curves = [points if i in layout.straight else controls(points, across)
               for i, points in enumerate(layout.edges)]
     # A curve lies between its controls, so that nothing is clipped.
     xs = [x for points in curves for x, _ in points]
@@ -664,7 +684,7 @@ def _svg_edge(
     )
 
 
-def _controls(points: Sequence[Point], across: bool) -> list[Point]:
+def controls(points: Sequence[Point], across: bool) -> list[Point]:
     """Cubic curves from point to point: in the direction of the flow at the ends, else smooth."""
     level = (1.0, 0.0) if across else (0.0, 1.0)
     slopes = [level]

@@ -137,7 +137,7 @@ function paint(at) {
     if (grad) {
       const count = arrived(i, at), all = node.terms;
       const quantity = count ? gradient(i, count) : null;
-      relabel(grad, String(count), quantity, count && count < all ? ` (${count} of ${all})` : "");
+      relabel(grad, String(count), quantity, count && count < all ? ` (${count}/${all})` : "");
       grad.classList.toggle("partial", count > 0 && count < all);
       said += quantity ? `, gradient ${quantity.lines.join(", ")}${count < all ? `, ${count} of ${all} terms` : ""}` : ", no gradient yet";
       alarming ||= Boolean(quantity?.alarming);
@@ -186,7 +186,7 @@ function say(at) {
     else more = `The one way on from ${nodes[step.node].name}: this gradient is complete.`;
     now.append(element("p", {class: "say"}, more));
   }
-  const quantity = backward ? step.term : nodes[step.node].value;
+  const quantity = backward ? step.term ?? step.result : nodes[step.node].value;
   if (quantity?.heat) {
     now.append(element("p", {class: "say"}, quantity.lines.join("; ")), ...heatMap(quantity.heat));
   }

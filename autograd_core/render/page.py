@@ -15,7 +15,8 @@ import numpy as np
 
 from .describe import OPEN_ARGUMENT, Drawing, Edge, Node, Quantity, clean, scalar
 from .html import html_page, part, text
-from .placing import Box, Curve, Placement, Point, place
+from .layout import Box, Point
+from .placing import Curve, Placement, place
 from .steps import Step, Steps
 
 # All text in the picture is of one width for each letter, so that its length is known whatever
@@ -56,7 +57,7 @@ def page(drawing: Drawing, passes: Steps | None, *, rankdir: str = "LR") -> byte
     about = [_several(len(drawing.nodes), "node")]
     about += [_several(count, what) for count, what in
               ((forward, "forward step"), (backward, "backward step")) if count]
-    notes = list(_notes(drawing, passes))
+    notes = [*_notes(drawing, passes), *([placement.note] if placement.note else [])]
     body = _BODY.format(
         note="".join(f'<p class="notice">{text(note)}</p>' for note in notes),
         picture="".join(board.picture(placement)),
@@ -248,7 +249,9 @@ class _Board:
     def _curve(self, i: int, edge: Edge, curve: Curve) -> Iterator[str]:
         start, *rest = curve.points
         path = f"M{_at(start)}C{' '.join(map(_at, rest))}"
-        tip, before = curve.tip, curve.points[-1]
+        # The curve of Graphviz ends where the arrow begins, that of the simple layout at its tip.
+        tip = curve.tip
+        before = next((p for p in reversed(curve.points) if p != tip), curve.points[0])
         yield (f'<g class="edge{" back" if edge.back else ""}" data-edge="{i}">'
                f'<path class="line" d="{path}"/><path class="tip" d="{_arrow(before, tip)}"/>')
         if i in self.labels and curve.label is not None:
@@ -378,7 +381,9 @@ class _Board:
                 "consumer": None if step.consumer is None else self._place_of[step.consumer],
                 "edge": None if step.consumer is None else self._edge(step),
                 "result": _quantity_data(step.result),
-                "term": None if step.term is None else _quantity_data(step.term),
+                # A first term is the gradient so far.
+                "term": None if step.term is None or step.term is step.result
+                else _quantity_data(step.term),
             }
 
 
@@ -387,7 +392,7 @@ def _numbered(step: Step, k: int, count: int) -> Quantity:
     if k == count:
         return step.result
     first, *rest = step.result.lines
-    return Quantity((f"{first} ({k} of {count})", *rest), step.result.alarming)
+    return Quantity((f"{first} ({k}/{count})", *rest), step.result.alarming)
 
 
 def _quantity_data(quantity: Quantity) -> Any:
@@ -430,16 +435,16 @@ def heat(array: Any) -> Any:
     plain = np.abs(array) if array.dtype.kind == "c" else array
     values = plain.astype(np.float64).reshape(-1, array.shape[-1])
     finite = np.isfinite(values)
-    spoilt = _blocks((~finite).astype(np.float64)) > 0
-    blocks = _blocks(np.where(finite, values, 0.0))
+    if finite.all():
+        spoilt, blocks = np.False_, _blocks(values)
+    else:
+        spoilt = _blocks((~finite).astype(np.float64)) > 0
+        blocks = _blocks(np.where(finite, values, 0.0))
     largest = float(np.max(np.abs(blocks)))
-    with np.errstate(all="ignore"):
-        levels = np.rint(blocks / largest * _LEVELS) if largest else np.zeros_like(blocks)
-    letters = [["x" if bad else chr(ord("i") + int(level))
-                for level, bad in zip(row, bads, strict=True)]
-               for row, bads in zip(levels, spoilt, strict=True)]
-    return {"rows": len(letters), "columns": len(letters[0]), "shape": list(array.shape),
-            "largest": scalar(largest), "levels": "".join(map("".join, letters))}
+    levels = np.rint(blocks / (largest or 1.0) * _LEVELS)
+    letters = np.where(spoilt, ord("x"), ord("i") + levels).astype(np.uint8)
+    return {"rows": len(blocks), "columns": len(blocks[0]), "shape": list(array.shape),
+            "largest": scalar(largest), "levels": letters.tobytes().decode("ascii")}
 
 
 def _blocks(values: Any) -> Any:
@@ -461,7 +466,7 @@ def _at(point: Point) -> str:
 
 
 def _arrow(before: Point, tip: Point) -> str:
-    """A triangle that ends in the tip, from where the curve ends."""
+    """A triangle that ends in the tip, from where the curve comes."""
     dx, dy = tip[0] - before[0], tip[1] - before[1]
     length = float(np.hypot(dx, dy)) or 1.0
     dx, dy = dx / length, dy / length

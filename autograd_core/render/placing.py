@@ -1,28 +1,20 @@
 """Where the boxes of a drawing go: asked of the layout engine once, for faces that draw themselves.
 
 The engine sees sizes and nothing else: no text enters it, so none can be clipped by a font that it
-measured and the reader has not.
+measured and the reader has not. Where there is no Graphviz, `layout` does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .describe import Drawing
 from .dot import check_direction
-
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle by its centre, in pixels, y downwards."""
-
-    x: float
-    y: float
-    width: float
-    height: float
+from .engine import NoEngineError, lay_out
+from .layout import Box, Layout, Point, controls
+from .layout import lay_out as lay_out_simply
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +35,8 @@ class Placement:
     nodes: Mapping[str, Box]
     edges: Sequence[Curve]
     groups: Mapping[str, Box]
+    note: str | None = None
+    """What the reader should know of the layout."""
 
 
 def place(
@@ -54,12 +48,14 @@ def place(
 ) -> Placement:
     """Lay out boxes of these `sizes` by name, with room for `labels` of edges and of groups.
 
-    Raises RenderError for an unknown `rankdir`, and where no layout engine can be loaded.
+    Raises RenderError for an unknown `rankdir`.
     """
-    from .engine import lay_out
-
     check_direction(rankdir)
-    found = lay_out("\n".join(_source(drawing, sizes, labels, titles, rankdir)))
+    try:
+        found = lay_out("\n".join(_source(drawing, sizes, labels, titles, rankdir)))
+    except NoEngineError:
+        return _simple(drawing, lay_out_simply(drawing, rankdir, sizes=sizes, labels=labels),
+                       rankdir)
     _, _, width, height = map(float, found["bb"].split(","))
     nodes, groups = {}, {}
     for made in found.get("objects", ()):
@@ -81,7 +77,7 @@ def _source(
     drawing: Drawing, sizes: Mapping[str, Point], labels: Mapping[int, Point],
     titles: Mapping[str, Point], rankdir: str,
 ) -> Iterator[str]:
-    yield (f'digraph {{ graph [rankdir={rankdir} nodesep="0.3" ranksep="0.5"] '
+    yield (f'digraph {{ graph [rankdir={rankdir} nodesep="0.3" ranksep="0.36"] '
            'node [shape=box fixedsize=true label=""] edge [arrowsize=0.7]')
     members: dict[str | None, list[str]] = {}
     for node in drawing.nodes:
@@ -112,6 +108,25 @@ def _source(
         free = " constraint=false" if edge.back or edge.tie else ""
         yield f"{edge.tail} -> {edge.head} [id={i}{label}{weight}{free}]"
     yield "}"
+
+
+def _simple(drawing: Drawing, layout: Layout, rankdir: str) -> Placement:
+    """What `layout` found, in cubic curves throughout."""
+    across = rankdir in ("LR", "RL")
+    curves = []
+    for i, points in enumerate(layout.edges):
+        if i in layout.straight:
+            way: list[Point] = [points[0]]
+            for (x1, y1), (x2, y2) in pairwise(points):
+                way += [(x1, y1), (x2, y2), (x2, y2)]
+        else:
+            way = controls(points, across)
+        (x1, y1), (x2, y2) = points[-2], points[-1]
+        share = 0.5 if len(points) == 2 else 0.35
+        label = (x2 + share * (x1 - x2), y2 + share * (y1 - y2))
+        curves.append(Curve(tuple(way), points[-1], label))
+    return Placement(layout.width, layout.height, layout.nodes, curves, layout.groups,
+                     "There is no Graphviz: a simple layout instead.")
 
 
 def _blank(width: float, height: float) -> str:

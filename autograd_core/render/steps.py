@@ -53,7 +53,7 @@ class Step:
     argument: int | None = None
     """Which argument of the consumer the node is."""
     term: Quantity | None = None
-    """Backwards: what is added."""
+    """Backwards: what is added; the same object as `result` if it is the first."""
     local: Any = None
     """Backwards, between scalars: the derivative of the consumer by this argument."""
     sum: str = ""
@@ -212,7 +212,8 @@ class _Walk:
         self._names, self._places = names, places
         lone = len(graph.outputs) == 1
         self._output = names[places[graph.outputs[0]]] if lone else "sum"
-        self._sums: dict[Node, Any] = {}
+        #: The gradient so far of each node that a term has reached.
+        self._results: dict[Node, Quantity] = {}
         route = reach(graph.outputs)
         copies: dict[int, Node] = {}
         for born in reversed(route.order):
@@ -233,7 +234,7 @@ class _Walk:
             twin = copies.get(node._born) if node.requires_grad else None
             if twin is not None and twin in found:
                 self.gradients[places[node]] = found[twin]
-                if node not in self._sums:
+                if node not in self._results:
                     self._nothing(node, found[twin])
         self._mark_last()
 
@@ -260,12 +261,16 @@ class _Walk:
         value = values[position]
         # As the walk adds it: summed over axes that were broadcast, and in the input's dtype.
         term = fit(term, value, op)
-        first = x not in self._sums
-        total = np.copy(term)[()] if first else self._sums[x] + term
-        before = "" if first else self._written(self._sums[x])
-        self._sums[x] = total
-        shown, result = quantity(np.copy(term)), quantity(np.copy(total))
+        first = x not in self._results
+        shown = result = quantity(np.copy(term))
         added = _short(shown, term)
+        so_far = ""
+        if not first:
+            before = self._results[x]
+            result = quantity(before.array + term)
+            so_far = " = ".join((f"{_short(before, before.array)} + {_factor(added)}",
+                                 _short(result, result.array)))
+        self._results[x] = result
         mine, its = self._names[self._places[x]], self._names[self._places[node]]
         product = f"{self._derivative(its)} * {_ratio(its, mine)}"
         formula = [product, added]
@@ -280,12 +285,9 @@ class _Walk:
         self.steps.append(Step(
             "backward", self._places[x], tuple(formula), result, "+=",
             self._derivative(mine), self._places[node], position, shown, local,
-            "" if first else f"{before} + {_factor(added)} = {_short(result, total)}", False,
+            so_far, False,
         ))
         return term
-
-    def _written(self, array: Any) -> str:
-        return _short(quantity(array), array)
 
     def _derivative(self, name: str) -> str:
         return _ratio(self._output, name)
@@ -293,7 +295,7 @@ class _Walk:
     def _seed(self, node: Node, seed: Any) -> None:
         name = self._names[self._places[node]]
         shown = quantity(seed)
-        self._sums[node] = seed
+        self._results[node] = shown
         self.steps.append(Step("backward", self._places[node], (shown.lines[0],), shown,
                                target=self._derivative(name), term=shown, last=False))
 
@@ -303,7 +305,7 @@ class _Walk:
         shown = quantity(zero)
         self.steps.append(Step("backward", self._places[node],
                                ("a sum over no path", _short(shown, zero)), shown,
-                               target=self._derivative(name)))
+                               target=self._derivative(name), term=shown))
 
     def _mark_last(self) -> None:
         done: set[int] = set()

@@ -12,6 +12,7 @@ import pytest
 
 import autograd_core as ag
 import nn
+from autograd_core.render import engine
 from autograd_core.render.describe import Origin, clean, describe, quantity
 from autograd_core.render.html import html_page
 from autograd_core.render.page import heat, page
@@ -112,7 +113,7 @@ def test_stepping_to_the_end_shows_the_gradients_of_backward(browser, rendered, 
         said = item["value" if expected.phase == "forward" else "grad"]
         lines = list(expected.result.lines)[:3]
         if not expected.last:
-            assert re.fullmatch(re.escape(lines[0]) + r" \(\d+ of \d+\)", said[0])
+            assert re.fullmatch(re.escape(lines[0]) + r" \(\d+/\d+\)", said[0])
             said = [lines[0], *said[1:]]
         assert said == lines
     browser.press("ArrowRight")
@@ -135,7 +136,7 @@ def test_nothing_is_known_at_the_start_but_leaves_and_never_a_stale_zero(browser
         assert start[name]["value"] == (["0.5"] if node.is_leaf else ["—"])
         assert start[name]["grad"] == ["—"]
     browser.press("End", "ArrowLeft")
-    assert shown(browser)["x"]["grad"][0].endswith("(1 of 2)")
+    assert shown(browser)["x"]["grad"][0].endswith("(1/2)")
     browser.press("Home")
     assert shown(browser) == start
 
@@ -654,6 +655,52 @@ def test_a_large_graph_is_collapsed_and_says_so(browser, tmp_path):
     with pytest.raises(ag.RenderError, match=r"6,001 nodes.*the limit is 1,000"):
         ag.render(y, tmp_path / "all.html", collapse=False)
     assert not (tmp_path / "all.html").exists()
+
+
+def test_without_graphviz_the_page_is_laid_out_simply_and_says_so(
+    browser, tmp_path, monkeypatch
+):
+    def missing():
+        raise ImportError("libsomething.so.0: no such file")
+
+    monkeypatch.setattr(engine, "_embedded", missing)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine._layout.cache_clear()
+    try:
+        path = ag.render(expression(), tmp_path / "simple.html")
+    finally:
+        engine._layout.cache_clear()
+    browser.open(path)
+    assert "no Graphviz" in text_of(browser, ".notice")
+    browser.press("End")
+    assert browser.run(OVERFLOWING) == []
+    assert browser.run(OVERLAPPING) == []
+    assert total_steps(browser) == 17
+    browser.click('.node[data-node="0"]')
+    assert shown(browser)["x"]["grad"] == [total(browser)]
+    assert browser.console == []
+
+
+OVERLAPPING = """(() => {
+  const boxes = [...document.querySelectorAll(".node .box")].map(e => e.getBoundingClientRect());
+  return boxes.flatMap((a, i) => boxes.slice(i + 1).filter(b =>
+    a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
+})()"""
+
+
+def total_steps(browser):
+    return int(browser.run("slider.max"))
+
+
+@pytest.mark.parametrize("rankdir", ["LR", "TB", "RL", "BT"])
+def test_boxes_do_not_overlap_in_any_direction(browser, tmp_path, rankdir):
+    browser.open(ag.render(expression(), tmp_path / "page.html", rankdir=rankdir))
+    assert browser.run(OVERLAPPING) == []
+    order = browser.run("[...document.querySelectorAll('.node .box')].map(e => "
+                        "[e.getBoundingClientRect().x, e.getBoundingClientRect().y])")
+    axis = 0 if rankdir in ("LR", "RL") else 1
+    sign = -1 if rankdir in ("RL", "BT") else 1
+    assert sign * (order[-1][axis] - order[0][axis]) > 0, "the data flow that way"
 
 
 def test_what_cannot_be_drawn_leaves_no_file(tmp_path):

@@ -106,7 +106,7 @@ def test_the_terms_add_up_to_the_gradients_in_their_order(make):
     found = steps(graph)
     sums = {}
     for step in found.backward:
-        term = step.term.array if step.term is not None else step.result.array
+        term = step.term.array
         sums[step.node] = sums[step.node] + term if step.node in sums else term
         np.testing.assert_array_equal(step.result.array, sums[step.node])
         if step.local is not None:
