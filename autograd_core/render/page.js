@@ -100,7 +100,7 @@ function heatMap(heat) {
 function written(quantity) {
   if (!quantity) return [DASH];
   const lines = quantity.lines.map(line => element("div", {class: quantity.alarming ? "alarm" : null}, line));
-  if (quantity.exact !== null && quantity.exact !== quantity.lines[0]) {
+  if (quantity.exact !== null && Number(quantity.exact) !== Number(quantity.lines[0])) {
     lines.push(element("div", {class: "scale"}, `exactly ${quantity.exact}`));
   }
   return quantity.heat ? [...lines, ...heatMap(quantity.heat)] : lines;
@@ -113,13 +113,15 @@ const rows = drawn.map(node => ({
 }));
 const shownIn = new Map();
 
+const brief = line => line.length > data.columns ? `${line.slice(0, data.columns - 1)}…` : line;
+
 function relabel(row, key, quantity, suffix = "") {
   const what = quantity ? quantity.lines.join("\n") + suffix : DASH;
   if (shownIn.get(row) === what + key) return;
   shownIn.set(row, what + key);
   const lines = [...row.querySelectorAll(".said")];
   lines.forEach((line, k) => {
-    line.textContent = quantity ? (quantity.lines[k] ?? "") + (k === 0 ? suffix : "") : k === 0 ? DASH : "";
+    line.textContent = quantity ? brief(quantity.lines[k] ?? "") + (k === 0 ? suffix : "") : k === 0 ? DASH : "";
     line.classList.toggle("bad", Boolean(quantity?.alarming));
   });
   const heat = row.querySelector(".thumb");
@@ -158,7 +160,7 @@ function say(at) {
   if (at === 0) {
     now.append(element("div", {class: "line-up"}, badge("Start", "start"), element("span", {class: "muted"}, `${steps.length} steps`)));
     now.append(element("p", {class: "say"}, steps.length
-      ? "The leaves have their values. Step on with → , play with the space bar."
+      ? "The leaves have their values. Press → to step on, or the space bar to play."
       : "There is nothing to compute: the graph has leaves only."));
     return "Start: the leaves have their values.";
   }
@@ -274,7 +276,7 @@ function inspect() {
   const around = modulesAround(chosen);
   if (around.length) facts.append(...fact("module", null, around.map(group => group.title).join(" › ")));
   if (node.place) facts.append(...fact("made at", null, node.place));
-  const titled = node.title !== node.name && !node.heading.includes(node.title) ? `“${node.title}”, ` : "";
+  const titled = node.title !== node.kind && !node.heading.includes(node.title) ? `“${node.title}”, ` : "";
   card.replaceChildren(
     element("h2", {class: "mono"}, node.heading),
     element("p", {class: "what"}, `${titled}${kinds[node.kind] ?? node.kind}${node.output ? ", output" : ""}${node.formula ? `: ${node.formula}` : ""}`),
@@ -363,12 +365,24 @@ function showModules() {
     frame.setAttribute("aria-expanded", String(!isClosed));
     const inside = nodes.filter((_, i) => modulesAround(i).includes(group)).length;
     frame.querySelector(".frame-more").textContent = isClosed ? `${inside} nodes` : "";
+    sizeTitle(frame, isClosed);
     // A closed frame lies above the edges, so that they end at its border.
     (isClosed ? byId("closed") : byId("frames")).append(frame);
   }
   byId("modules").textContent = closed.size ? "Open modules" : "Close modules";
   byId("modules").setAttribute("aria-pressed", String(closed.size > 0));
   mark(time?.now ?? 0);
+}
+/** The title of a closed frame fills it, so that it can be read from afar. */
+function sizeTitle(frame, isClosed) {
+  const title = frame.querySelector(".frame-title"), more = frame.querySelector(".frame-more");
+  const box = frame.querySelector("rect"), width = Number(box.getAttribute("width")), height = Number(box.getAttribute("height"));
+  const size = isClosed ? Math.max(11, Math.min(56, height / 4, 1.4 * width / Math.max(8, title.textContent.length))) : null;
+  title.style.fontSize = isClosed ? `${size}px` : "";
+  more.style.fontSize = isClosed ? `${0.6 * size}px` : "";
+  title.setAttribute("x", isClosed ? width / 2 : 12);
+  title.setAttribute("y", isClosed ? height / 2 : 19);
+  more.setAttribute("y", height / 2 + (isClosed ? 0.95 * size : 5));
 }
 function toggleModule(name) {
   if (closed.has(name)) closed.delete(name); else closed.add(name);

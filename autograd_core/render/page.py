@@ -27,7 +27,7 @@ _ROW, _PAD = 17.0, 10.0
 _KEY = 44.0
 """What the words `value` and `grad` take."""
 _HEADING_LENGTH = 32
-_LINES = 3
+_LINES, _COLUMNS = 3, 34
 """More than these are only shown beside the picture."""
 _MAX_LABELS = 150
 """Above this many nodes, edges carry no numbers: the layout takes long, and nobody reads them."""
@@ -124,6 +124,11 @@ def _length(plain: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain)
 
 
+def brief(lines: Sequence[str]) -> list[str]:
+    """As much of a quantity as a box has room for."""
+    return [line if len(line) <= _COLUMNS else line[:_COLUMNS - 1] + "…" for line in lines[:_LINES]]
+
+
 class _Board:
     """A drawing with its passes: what its boxes say, and how large they are."""
 
@@ -168,7 +173,9 @@ class _Board:
 
     def title(self) -> str:
         outputs = [i for i, node in enumerate(self._drawing.nodes) if node.is_output]
-        return ", ".join(self._headings[i] for i in outputs[:3]) + ("…" if len(outputs) > 3 else "")
+        named = [self._headings[i] if self._passes is not None else " = ".join(self._listed(i))
+                 for i in outputs[:3]]
+        return ", ".join(named) + (", …" if len(outputs) > 3 else "")
 
     def _local_derivatives(self) -> dict[int, Any]:
         if self._passes is None:
@@ -199,9 +206,9 @@ class _Board:
         height = rows * _ROW
         for shown in self._quantities(i):
             thumb = _thumb(shown[0])
-            lines = max(_length(line) for quantity in shown for line in quantity.lines[:_LINES])
+            lines = max(_length(line) for quantity in shown for line in brief(quantity.lines))
             widths.append(_KEY + thumb[0] + (8 if thumb[0] else 0) + lines * _LINE * _EM)
-            height += max(max(len(quantity.lines[:_LINES]) for quantity in shown) * _ROW, thumb[1])
+            height += max(max(len(brief(quantity.lines)) for quantity in shown) * _ROW, thumb[1])
         return max(widths) + 2 * _PAD, height + 2 * 7
 
     def _kind(self, node: Node) -> str:
@@ -289,14 +296,14 @@ class _Board:
         for key, quantities in zip(("value", "grad") if node.value else ("grad",), shown,
                                    strict=False):
             thumb = _thumb(quantities[0])
-            lines = max(len(quantity.lines[:_LINES]) for quantity in quantities)
+            lines = max(len(brief(quantity.lines)) for quantity in quantities)
             x = _PAD + _KEY + thumb[0] + (8 if thumb[0] else 0)
             yield (f'<g class="row {key}"><text class="key" x="{_PAD}" y="{top_of_row + 13}">'
                    f"{key}</text>")
             if thumb[0]:
                 yield (f'<g class="thumb" transform="translate({_PAD + _KEY} {top_of_row + 1})" '
                        f'data-width="{thumb[0]}" data-height="{thumb[1] - 4}"></g>')
-            said = quantities[-1].lines[:_LINES]
+            said = brief(quantities[-1].lines)
             for k in range(lines):
                 line = said[k] if k < len(said) else ""
                 yield (f'<text class="said" x="{x}" y="{top_of_row + 13 + k * _ROW}">{text(line)}'
@@ -352,7 +359,7 @@ class _Board:
                 for group in self._drawing.groups
             ],
             "steps": list(self._steps_data()),
-            "lines": _LINES,
+            "columns": _COLUMNS,
         }
 
     def _node_data(self, i: int, node: Node) -> Any:
