@@ -185,6 +185,17 @@ def pull(
                 for i, term in zip(needed, terms, strict=True):
                     _receive(waiting, own, inputs[i], values[i], term, g, y, op)
                 continue
+            if op.accumulate is not None and not recorded:
+                a = inputs[0]  # the only one with a rule, or the node would not be on the route
+                age = a._born
+                if age in own:
+                    op.accumulate(waiting[age], g, *values[1:], **attrs)
+                    continue
+                first = age not in waiting
+                _receive(waiting, own, a, values[0], rules[0](g, y, *values, **attrs), g, y, op)
+                if first and type(waiting[age]) is ndarray:  # which the rule has made
+                    own.add(age)
+                continue
             for i, x in enumerate(inputs):
                 if isinstance(x, Node) and x._born in nodes:
                     term = rules[i](g, y, *values, **attrs)

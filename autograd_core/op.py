@@ -106,6 +106,9 @@ class Op:
     #: Whether the result depends on the inputs alone and computing it has no effect: a compiler may
     #: then leave it out, or compute it once instead of twice.
     pure: bool = True
+    #: ``accumulate(total, g, *other inputs, **attrs)`` adds to an ndarray, in place, what the only
+    #: rule, the first input's, would return: for one that spreads a cotangent among zeros.
+    accumulate: Callable[..., None] | None = None
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Array:
         """Compute on plain arrays; record a node if any input is one."""
@@ -165,9 +168,10 @@ def define(
     domain: tuple[Interval, ...] = (REAL,),
     cases: tuple[Case, ...] = (),
     numpy: Callable[..., Any] | None = None,
+    accumulate: Callable[..., None] | None = None,
 ) -> Op:
     """Enter a primitive in the tables; ``numpy`` is the NumPy function or ufunc it stands for."""
-    op = Op(name, forward, vjps, formula, domain, cases)
+    op = Op(name, forward, vjps, formula, domain, cases, accumulate=accumulate)
     if name in OPS:
         raise ValueError(f"define: an op named {name!r} exists already")
     OPS[name] = op

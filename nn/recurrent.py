@@ -90,6 +90,10 @@ class _Recurrent(Module):
         """What ``bias_ih`` of a layer starts as."""
         return np.zeros(size, dtype)
 
+    def arranged(self, rows: Any) -> Any:
+        """The rows of a weight, or a bias if there is one, in the order that ``step`` wants."""
+        return rows
+
     def enter(self, x: Any, b_hh: Any) -> Any:
         """What the loop slices per step, from the products with the inputs, (time, batch, ...)."""
         return x if b_hh is None else x + b_hh
@@ -129,7 +133,8 @@ class _Recurrent(Module):
     ) -> tuple[list[Any], tuple[Any, ...]]:
         """One layer from the first step to the last."""
         w_ih, w_hh, b_ih, b_hh = (
-            vars(self)[f"{kind}_l{i}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            self.arranged(vars(self)[f"{kind}_l{i}"])
+            for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         time, batch, features = sequence.shape
         products = sequence.reshape((time * batch, features)) @ w_ih.T
@@ -262,12 +267,19 @@ class LSTM(_Recurrent):
         bias[self.n_hidden : 2 * self.n_hidden] = 1
         return bias
 
+    def arranged(self, rows: Any) -> Any:
+        # i, f, o and then g: one sigmoid for what needs one.
+        n = self.n_hidden
+        if rows is None:
+            return None
+        return np.concatenate([rows[: 2 * n], rows[3 * n :], rows[2 * n : 3 * n]])
+
     def step(self, x: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any) -> tuple[Any, ...]:
         n = self.n_hidden
         h, c = state
         z = x + h @ w_hh
-        write, keep = ag.sigmoid(z[:, :n]), ag.sigmoid(z[:, n : 2 * n])
-        new, read = np.tanh(z[:, 2 * n : 3 * n]), ag.sigmoid(z[:, 3 * n :])
+        gates, new = ag.sigmoid(z[:, : 3 * n]), np.tanh(z[:, 3 * n :])
+        write, keep, read = gates[:, :n], gates[:, n : 2 * n], gates[:, 2 * n :]
         c = keep * c + write * new
         return read * np.tanh(c), c
 

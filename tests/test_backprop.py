@@ -434,3 +434,51 @@ def test_walks_leave_no_cycles():
         assert not any(isinstance(o, ag.Tensor) and o.op is not None for o in gc.get_objects())
     finally:
         gc.enable()
+
+
+# Parts of an array. -------------------------------------------------------------------------------
+
+
+PARTS = [
+    (slice(0, 3), slice(2, 5), 4, -1), (0, 0, 0, 1), (np.array([0, 0, 3]), slice(1, 4), 3),
+    (np.array([True, False, True, True, False]), 2, ...), ((slice(None), 1), 2, (2, 1)),
+    (None, (slice(None), None), 1), ((np.array([1, 1]), np.array([0, 1])), (1, 0)),
+]
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+@pytest.mark.parametrize("first", ["parts", "whole"])
+def test_gradients_of_parts_add_up_in_place(parts, first):
+    """Also with terms that are no parts in between, and none changes another array."""
+    value = np.random.default_rng(0).standard_normal((5, 2))
+    x = ag.tensor(value, requires_grad=True)
+    y = x * 1.0
+    whole = (y * y).sum()
+    terms = [(np.cos(k) * y[part] ** 2).sum() for k, part in enumerate(parts)]
+    total = whole if first == "whole" else 0.0
+    for term in terms:
+        total = total + term
+    if first != "whole":
+        total = total + whole
+    y.retain_grad()
+    total.backward()
+    expected = 2 * value
+    for k, part in enumerate(parts):
+        np.add.at(expected, part, 2 * np.cos(k) * value[part])
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-12)
+    np.testing.assert_array_equal(y.grad, x.grad)
+    recorded = ag.tensor(value, requires_grad=True)  # without a walk in place
+    sum((np.cos(k) * recorded[part] ** 2).sum() for k, part in enumerate(parts)).backward(
+        create_graph=True)
+    np.testing.assert_allclose(recorded.grad.numpy(force=True), expected - 2 * value, rtol=1e-12,
+                               atol=1e-15)
+
+
+def test_an_array_is_taken_apart_without_an_array_of_zeros_for_each_part(monkeypatch):
+    x = ag.tensor(np.ones((40, 3)), requires_grad=True)
+    loss = sum(((k * x[k]) ** 2).sum() for k in range(40))
+    made, zeros = [], np.zeros
+    monkeypatch.setattr(np, "zeros", lambda *args: made.append(args) or zeros(*args))
+    loss.backward()
+    assert len(made) == 1
+    assert x.grad[:, 0].tolist() == [2 * k * k for k in range(40)]

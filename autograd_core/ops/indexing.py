@@ -91,6 +91,16 @@ def _getitem_rule(g: Array, y: Array, x: Array, *arrays: Array, index: Index) ->
     return scatter_(g, *arrays, index=index, shape=x.shape)
 
 
+def _add_to(total: Array, g: Array, *arrays: Array, index: Index) -> None:
+    """What the rule spreads, added in place: a loop over the parts of an array would otherwise
+    fill as many arrays of its size with zeros as it has parts."""
+    where = _fill(index, arrays)
+    if _may_repeat(arrays):
+        np.add.at(total, where, g)
+    else:
+        total[where] += g
+
+
 def _scatter_forward(v: Array, *arrays: Array, index: Index, shape: tuple[int, ...]) -> Array:
     plain = isinstance(v, (np.ndarray, np.generic))
     out = np.zeros(shape, v.dtype) if plain else np.zeros_like(v, shape=shape)
@@ -166,7 +176,7 @@ _INDICES: tuple[tuple[tuple[int, ...], Any], ...] = (
 
 getitem_ = define(
     "getitem", lambda x, *arrays, index: x[_fill(index, arrays)],
-    (_getitem_rule,), "x[index]", cases=_cases(*_INDICES, op="get"),
+    (_getitem_rule,), "x[index]", cases=_cases(*_INDICES, op="get"), accumulate=_add_to,
 )
 scatter_ = define(
     "scatter", _scatter_forward,

@@ -5,6 +5,7 @@
 - ``dead`` drops what no result needs, ``expand`` puts elementary ops in place of composites;
 - ``simplify`` applies ``algebra``, ``fold``, ``common`` and ``dead`` until nothing changes;
 - ``batch`` makes arrays of scalars that are computed alike;
+- ``tiles`` lays gradients of an array's parts side by side instead of adding them up;
 - ``products`` joins small matrix products that share a factor, such as those of a loop over time;
 - ``updates`` packs what is updated alike;
 - ``fuse`` groups element-wise work on large arrays.
@@ -24,11 +25,12 @@ from .expand import expand
 from .fold import fold
 from .fuse import fuse
 from .products import products
+from .tiles import tiles
 from .updates import updates
 
 __all__ = [
     "PASSES", "algebra", "batch", "common", "dead", "expand", "fold", "fuse", "optimise",
-    "products", "simplify", "updates",
+    "products", "simplify", "tiles", "updates",
 ]
 
 Pass: TypeAlias = Callable[[Program], Program]
@@ -54,6 +56,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("expand", expand),
     ("simplify", simplify),
     ("batch", batch),
+    ("tiles", tiles),
     ("products", products),
     ("updates", updates),
     ("fuse", fuse),

@@ -15,7 +15,7 @@ putting them one below the other costs nothing; those of an array's successive p
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ import numpy as np
 from ...op import OPS, Op
 from ..program import Atom, Instruction, Program, Type, Var, uses
 from .dead import dead
+from .sums import sums
 from .updates import pack, unpack
 
 __all__ = ["products"]
@@ -61,14 +62,14 @@ def _summed(program: Program) -> Program:
     """With one product in place of each sum of products."""
     maker = _Makers(program)
     constants = dict(program.constants)
-    sums = _sums(program, maker, constants)
-    if not sums:
+    found = _sums(program, maker, constants)
+    if not found:
         return program
     program = program.replace(constants=constants)
     for shared in (True, False):
         rows = _Rows(maker, shared)
         instead: dict[int, list[Instruction]] = {}
-        for x, terms, others in sums:
+        for x, terms, others in found:
             instead[maker.place(x)] = _sum_of(x, terms, others, rows)
         result = _ordered(program, instead)
         if result is not None:
@@ -83,31 +84,12 @@ def _sums(
 
     Longer ones first, so that rows of a shorter one may be a part of theirs.
     """
-    count = uses(program)
-
-    def addends(x: Atom) -> tuple[Var, ...]:
-        made = maker.get(x)
-        if made is None or made.op is not _ADD or not all(
-            isinstance(a, Var) and a.type == made.out.type for a in made.args
-        ):
-            return ()
-        return made.args
-
-    sums = [i.out for i in program.instructions if i.op is _ADD and addends(i.out)]
-    inner = {a for x in sums for a in addends(x) if count[a] == 1 and addends(a)}
     found = []
-    for x in sums:
-        if x in inner:
-            continue
+    for x, addends in sums(program):
         terms: list[_Term] = []
         others: list[Var] = []
-        stack = [*reversed(addends(x))]
-        while stack:
-            y = stack.pop()
-            if y in inner:
-                stack += reversed(addends(y))
-                continue
-            term = _term(y, maker, constants) if count[y] == 1 else None
+        for y, alone in addends:
+            term = _term(y, maker, constants) if alone else None
             if term is None:
                 others.append(y)
             else:
@@ -267,6 +249,12 @@ class _Makers:
     def place(self, x: Atom) -> int:
         return self._made[x][0] if x in self._made else -1
 
+    def packs(self) -> Iterator[tuple[Var, list[Var]]]:
+        """Lines of elements that are put together already, and of what."""
+        for _, i in self._made.values():
+            if i.op is pack:
+                yield i.out, list(i.args)
+
 
 class _Rows:
     """Matrices one below the other; the same ones, or a part of them, are put together once."""
@@ -275,7 +263,9 @@ class _Rows:
         self._maker = maker
         self._shared = shared
         #: Where a matrix begins: the line of all elements, its matrices, and the number of this.
-        self._known: dict[Var, tuple[Var, list[Var], int]] = {}
+        self._known: dict[Var, tuple[Var, list[Var], int]] = {
+            x: (line, parts, n) for line, parts in maker.packs() for n, x in enumerate(parts)
+        } if shared else {}
 
     def of(self, parts: list[Var], made: list[Instruction]) -> Var:
         """The matrix of all rows of ``parts``; what makes it is appended to ``made``."""
