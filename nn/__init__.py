@@ -10,6 +10,8 @@ Nothing here defines a derivative: a layer, a loss or an optimiser is an express
 functions and operators, and what the engine can do with an expression it can do with a network.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import (
     activations,
     init,
@@ -76,6 +78,23 @@ from .playground import playground
 from .recurrent import GRU, LSTM, RNN, detach
 from .rules import delta_fit, delta_rule, perceptron_fit, perceptron_rule
 from .training import fit, predict
+
+if TYPE_CHECKING:
+    from .estimators import MLPClassifier as MLPClassifier
+    from .estimators import MLPRegressor as MLPRegressor
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Load the estimators when they are asked for: scikit-learn takes long to import."""
+        if name in ("MLPClassifier", "MLPRegressor"):
+            from . import estimators
+
+            return vars(estimators)[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), "MLPClassifier", "MLPRegressor"})
+
 
 __all__ = [
     "ELU",

@@ -390,6 +390,14 @@ def test_update_on_tensors_records_a_graph(kind):
     assert all(np.array_equal(value(t), a) for t, a in zip(
         (p, g, *tensors), (*plain, *state), strict=True
     ))
+    graph = ag.Graph([new, *after])  # a replay follows the leaves
+    for t, a in zip((p, g, *tensors), (*plain, *state), strict=True):
+        t.data = 2 * a
+    graph.fprop()
+    again, again_after = optimizer.update(
+        *(2 * a for a in plain), tuple(2 * s for s in state), *coefficients)
+    assert np.array_equal(value(new), again)
+    assert all(map(np.array_equal, map(value, after), again_after))
     far_from_zero = tuple(1 + abs(s) for s in state)  # √v bends sharply at 0
     ag.check_grads(
         lambda p, g, s: optimizer.update(p, g, s, *coefficients)[0], *plain, far_from_zero
