@@ -13,14 +13,15 @@
 
 Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op`` and
 ``observe``, ``ops``, ``dispatch`` and ``backprop``, ``tensor``, ``containers``, ``random`` and
-``recipe``, ``compiler``, ``graph`` and ``batching``, ``transforms`` and ``debug``, ``primitive``,
-``check``, ``render``; and ``special``, which is loaded when it is first used.
+``recipe``, ``compiler``, ``graph`` and ``batching``, ``transforms`` and ``debug``, ``primitive``
+and ``checkpointing``, ``check``, ``render``; and ``special``, which is loaded when first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from . import random
 from .check import check_grads
+from .checkpointing import checkpoint
 from .compiler.capture import callback, guard, is_compiling
 from .compiler.compiled import compile
 from .debug import debug_nans
@@ -42,7 +43,7 @@ from .observe import observed, scope
 from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.selection import fill_diagonal, put_along_axis
 from .ops.special import relu, sigmoid, softplus
-from .primitive import primitive
+from .primitive import custom_vjp, primitive
 from .render import html_page, render, to_dot, to_mermaid, to_svg, to_text
 from .tensor import Tensor, Value, array, asarray, full, no_grad, stop_gradient, tensor
 from .transforms import (
@@ -95,7 +96,9 @@ __all__ = [
     "asarray",
     "callback",
     "check_grads",
+    "checkpoint",
     "compile",
+    "custom_vjp",
     "debug_nans",
     "deriv",
     "elementwise_grad",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
@@ -15,7 +16,9 @@ from .node import Node
 #: Leaves that need no further look.
 _PLAIN = frozenset((float, int, np.ndarray, np.float64, np.float32))
 
-__all__ = ["aligned", "fields_of", "flatten", "map_leaves", "with_fields", "with_items"]
+__all__ = [
+    "aligned", "fields_of", "flatten", "map_leaves", "pack", "unpack", "with_fields", "with_items",
+]
 
 
 def flatten(nested: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
@@ -93,6 +96,26 @@ def aligned(pattern: Any, nested: Any, what: str) -> list[Any]:
         return [x for name, value in fields.items() if _holds_arrays(value)
                 for x in aligned(value, others.get(name), what)]
     return [nested]
+
+
+def pack(arrays: Sequence[Any]) -> Any:
+    """Arrays of one dtype laid end to end, as one array of one axis; a single one as it is."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate([x.reshape(-1) for x in arrays])
+
+
+def unpack(packed: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+    """What :func:`pack` has packed, arrays of these shapes; for cotangents too, and recorded."""
+    if len(shapes) == 1:
+        return [packed]
+    parts, start = [], 0
+    for shape in shapes:
+        stop = start + math.prod(shape)
+        part = packed[start:stop] if shape else packed[start]
+        parts.append(part if len(shape) < 2 else part.reshape(shape))
+        start = stop
+    return parts
 
 
 # Parts of containers. ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ values, on nodes (which records) or on plain arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .node import Array, Node
@@ -51,12 +51,14 @@ class Recipe:
 
 
 def recipe_of(
-    outputs: Sequence[Node], since: int, by: Node | None = None
+    outputs: Sequence[Node], since: int, by: Node | None = None,
+    constant: Callable[[Any], Any] = lambda x: x,
 ) -> tuple[Recipe, list[Node]]:
     """How ``outputs`` came of what is older than ``since``; and those inputs.
 
     Leaves are inputs, too, and so is what another computation would not give again: a random draw.
-    ``by``: only what depends on this node is a step; what does not is an input.
+    ``by``: only what depends on this node is a step; what does not is an input. ``constant``: what
+    to keep for an operand that is no node.
     """
     found: dict[Node, None] = dict.fromkeys(outputs)
     stack = list(found)
@@ -87,7 +89,8 @@ def recipe_of(
     steps: list[tuple[Op, tuple[Any, ...], Mapping[str, Any]]] = []
     for node in made:
         if node in needed and node.op is not None:
-            operands = tuple([numbers[x] if isinstance(x, Node) else x for x in node.inputs])
+            operands = tuple([numbers[x] if isinstance(x, Node) else constant(x)
+                              for x in node.inputs])
             numbers[node] = Ref(len(inputs) + len(steps))
             steps.append((node.op, operands, node.attrs))
     largest = max((node._data.size for node in (*inputs, *made)), default=0)

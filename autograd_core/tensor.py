@@ -607,6 +607,16 @@ class Tensor(Node):
     def mT(self) -> Any:
         return shaping.matrix_transpose(self)
 
+    @property
+    def real(self) -> Any:
+        """The real part; a real Tensor itself."""
+        return np.real(self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return np.imag(self)
+
     def _name(self) -> str:
         return f"Tensor {self.label!r}" if self.label else "a Tensor"
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"compiler"},
     {"graph", "batching"},
     {"transforms", "debug"},
-    {"primitive"},
+    {"primitive", "checkpointing"},
     {"check"},
     {"render", "expressions"},
     {"__init__", "__main__"},

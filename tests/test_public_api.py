@@ -17,7 +17,7 @@ NAMES = [
     "softplus", "softmax",
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
     "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
-    "grad_and_aux", "deriv", "ggnvp",
+    "grad_and_aux", "deriv", "ggnvp", "checkpoint", "custom_vjp",
     "compile", "is_compiling", "guard", "callback", "CompileError",
     "writable", "write_file", "random", "scope", "debug_nans", "NonFiniteError",
     "asarray", "full", "fill_diagonal",

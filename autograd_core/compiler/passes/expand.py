@@ -46,6 +46,7 @@ def _forward(name: str) -> Callable[..., Any]:
 EXPANSIONS: Mapping[str, Callable[..., Any]] = {
     "identity": _forward("identity"),
     "stop_gradient": _forward("stop_gradient"),
+    "custom_vjp": _forward("custom_vjp"),
     "relu": _forward("relu"),
     "sigmoid": _forward("sigmoid"),
     "softplus": _forward("softplus"),
