@@ -43,8 +43,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     repeated; so are plain arrays that meet Tensors, equal ones once. Derivatives are checkpointed
     themselves, to any order.
 
-    Inside :func:`compile` it does nothing, since a plan decides by itself what it keeps; nor does it
-    where values are watched, as by :func:`debug_nans`.
+    Inside :func:`compile` it does nothing, since a plan decides by itself what it keeps, and
+    nothing where values are watched, as by :func:`debug_nans`.
 
     Griewank and Walther, "Algorithm 799: revolve" (2000), analyse where to put checkpoints: with
     √n segments of √n steps each, the memory grows with √n, for one more computation of f.

@@ -861,12 +861,15 @@ class Tensor(Node):
         self.read("a formatted string")
         return format(self._data.item() if self._data.size == 1 else self._data, spec)
 
+    def __copy__(self) -> Any:
+        return self.__deepcopy__({})
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Of a leaf, another leaf; a computed Tensor never changes, and is its own copy."""
         if self.op is not None:
-            raise MutationError(
-                f"deepcopy: {self._name()} was computed by {self.op}; only leaves can be copied. "
-                "Use `t.detach()` for its value"
-            )
+            return self
+        if capturing() is not None:
+            return flow.identity(self)
         copied = _new(type(self))
         copied._data = np.copy(self._data)[()]
         copied.op, copied.inputs, copied.attrs = None, (), _NO_ATTRS

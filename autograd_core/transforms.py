@@ -72,7 +72,21 @@ def _alias(x: Any, name: str, copy: bool) -> Tensor:
         data = x if type(x) is np.ndarray and x.ndim and not copy else as_data(x)
     if data.dtype.kind != "f":
         check_differentiable(data, f"{name}: an argument")
-    return record(identity, (x,), {}) if isinstance(x, Node) else leaf(data, False)
+    alias = record(identity, (x,), {}) if isinstance(x, Node) else leaf(data, False)
+    alias.__class__ = _Argument
+    return alias
+
+
+class _Argument(Tensor):
+    """What stands for an argument. A copy of it, unlike that of a leaf, has its gradient."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+_Argument.__name__ = _Argument.__qualname__ = "Tensor"  # as which it is printed
 
 
 class _Run:

@@ -407,9 +407,9 @@ def test_the_rows_of_a_jacobian_go_back_together(monkeypatch):
 def test_an_observer_sees_what_is_inside():
     """While values are watched, nothing is forgotten: the operation at fault is found."""
     f = ag.checkpoint(lambda x: np.sqrt(x - 1.0) * 2.0)
-    with pytest.raises(FloatingPointError, match="sqrt"), np.errstate(all="ignore"):
-        with ag.debug_nans():
-            ag.grad(lambda x: f(x).sum())(np.array([0.5, 2.0]))
+    with (pytest.raises(FloatingPointError, match="sqrt"), np.errstate(all="ignore"),
+          ag.debug_nans()):
+        ag.grad(lambda x: f(x).sum())(np.array([0.5, 2.0]))
     with ag.debug_nans():
         equal(ag.grad(lambda x: f(x).sum())(X + 2), 1 / np.sqrt(X + 1), 1e-14)
 

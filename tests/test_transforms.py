@@ -1,5 +1,6 @@
 """Functions of functions: every one against closed forms, against each other, and nested."""
 
+import copy
 from collections import OrderedDict, defaultdict, namedtuple
 
 import numpy as np
@@ -399,6 +400,19 @@ def test_an_argument_that_requires_a_gradient_keeps_it():
     slope.sum().backward()
     assert x.grad.tolist() == [6, 12]
     assert is_plain(ag.grad(lambda x: (x**3).sum())(ag.tensor([1.0, 2.0])))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, np.copy, lambda x: x.copy(),
+                                    lambda x: copy.deepcopy([x])[0], np.positive])
+def test_copies_of_an_argument_keep_its_gradient(copied):
+    f = lambda x: (copied(x) ** 3).sum() + copied(x * 2.0).sum()  # noqa: E731
+    x = np.array([1.0, 2.0])
+    assert ag.grad(f)(x).tolist() == [5, 14]
+    assert ag.hessian(f)(x).tolist() == [[6, 0], [0, 12]]
+    assert ag.jvp(f, (x,), (x,))[1] == 33.0
+    compiled = ag.compile(ag.grad(f))
+    for k in range(2):
+        assert compiled(x + k).tolist() == (3 * (x + k) ** 2 + 2).tolist()
 
 
 def test_the_array_of_an_argument_changed_after_the_call():
