@@ -222,6 +222,7 @@ SHIFTED = ["%1 = max(%x, axis=1, keepdims=True) : f64[2,1]",
 TO_EXPAND = [
     ("identity", {}, f64(2, 3), ["return %x"]),
     ("stop_gradient", {}, f64(2, 3), ["return %x"]),
+    ("custom_vjp", {"call": "a rule"}, f64(2, 3), ["return %x"]),
     ("relu", {}, f64(2, 3), ["%1 = maximum(%x, 0) : f64[2,3]", "return %1"]),
     ("sigmoid", {}, f32(3), [
         "%1 = minimum(%x, 0) : f32[3]",
