@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench pictures venv clean
+.PHONY: help demo test lint bench pictures coverage-page venv clean
 
 help:
 	@echo 'make demo   train on handwritten digits and draw graphs, into out/'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lint   ruff and mypy --strict'
 	@echo 'make bench  time training steps against the libraries that are installed'
 	@echo 'make pictures   draw the pictures of the README anew, into docs/'
+	@echo 'make coverage-page   docs/coverage.md, from the tables of the ops'
 	@echo 'make venv   .venv with everything for development'
 	@echo 'make clean  remove all that was made'
 
@@ -36,6 +37,10 @@ bench: $(VENV)/installed-demo
 
 pictures: $(VENV)/installed-demo
 	$(BIN)/python docs/pictures.py
+
+# What becomes of each public name of NumPy and SciPy.
+coverage-page: $(VENV)/installed-test
+	$(BIN)/python -m docs.make_coverage
 
 venv: $(VENV)/installed-dev
 
