@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench pictures coverage-page venv clean
+.PHONY: help demo test lint bench pictures coverage-page peers hard-points venv clean
 
 help:
 	@echo 'make demo   train on handwritten digits and draw graphs, into out/'
@@ -17,6 +17,8 @@ help:
 	@echo 'make lint   ruff and mypy --strict'
 	@echo 'make bench  time training steps against the libraries that are installed'
 	@echo 'make pictures   draw the pictures of the README anew, into docs/'
+	@echo 'make peers  compare 10,000 random programs with PyTorch and JAX'
+	@echo 'make hard-points     docs/hard-points.md, from the engine and the peers'
 	@echo 'make coverage-page   docs/coverage.md, from the tables of the ops'
 	@echo 'make venv   .venv with everything for development'
 	@echo 'make clean  remove all that was made'
@@ -37,6 +39,14 @@ bench: $(VENV)/installed-demo
 
 pictures: $(VENV)/installed-demo
 	$(BIN)/python docs/pictures.py
+
+# Random programs against PyTorch and JAX: values and gradients. Takes an hour of one core.
+peers: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.agreement $(ARGS)
+
+# docs/hard-points.md, with what PyTorch and JAX give.
+hard-points: $(VENV)/installed-bench
+	$(BIN)/python -m docs.hard_points
 
 # What becomes of each public name of NumPy and SciPy.
 coverage-page: $(VENV)/installed-test
