@@ -10,6 +10,7 @@ function only closes over the outer argument.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -89,6 +90,10 @@ class _Argument(Tensor):
 _Argument.__name__ = _Argument.__qualname__ = "Tensor"  # as which it is printed
 
 
+# To be awake and to fall asleep again is one step for other threads that walk to the same aliases.
+_walking = threading.RLock()
+
+
 class _Run:
     """One run of a function on aliases of some of its arguments.
 
@@ -145,11 +150,12 @@ class _Run:
 
     def look(self, outputs: Iterable[Any]) -> Route:
         """The route back to the aliases, noticing whether it passes by other people's leaves."""
-        self._wake()
-        try:
-            route = reach([y for y in outputs if isinstance(y, Node)], self.aliases)
-        finally:
-            self._sleep()
+        with _walking:
+            self._wake()
+            try:
+                route = reach([y for y in outputs if isinstance(y, Node)], self.aliases)
+            finally:
+                self._sleep()
         self.traced = self.traced or route.outside
         return route
 

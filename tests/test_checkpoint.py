@@ -281,6 +281,18 @@ def test_random_draws_are_the_same_on_the_way_back():
         equal(found, expected, 1e-14)
 
 
+def test_a_draw_that_depends_on_what_is_inside():
+    """Its slope goes on, by what its own operation tells, to what it was computed from."""
+    def f(x, rng):
+        return ag.random.gamma(rng, np.exp(x) + 1.0) * x
+
+    x = np.array([0.2, 0.5, 1.0])
+    found, expected = (
+        ag.grad(lambda x, wrap=wrap: wrap(f)(x, np.random.default_rng(2)).sum())(x)
+        for wrap in (ag.checkpoint, lambda f: f))
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
 def test_a_replay_draws_afresh_and_goes_back_through_what_it_drew():
     rng = np.random.default_rng(0)
     x = ag.tensor(X, requires_grad=True)

@@ -1,7 +1,9 @@
 """Functions of functions: every one against closed forms, against each other, and nested."""
 
 import copy
+import sys
 from collections import OrderedDict, defaultdict, namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -445,6 +447,38 @@ def test_vjp_may_be_called_again_and_holds_its_own_values():
     y[:] = 0.0
     for _ in range(2):
         np.testing.assert_array_equal(back(np.ones(2))[0], np.exp([1.0, 2.0]))
+
+
+def test_vjp_may_be_called_by_several_threads():
+    """They walk one graph, whose nodes require gradients only while one of them looks."""
+    x = np.linspace(0.1, 1.0, 8)
+    _, back = ag.vjp(lambda x: np.cumsum(np.sin(np.exp(x) * x) * np.tanh(x)) * x, x)
+    expected = [back(row)[0] for row in np.eye(8)]
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda i: back(np.eye(8)[i % 8])[0], range(200)))
+    finally:
+        sys.setswitchinterval(switching)
+    for i, row in enumerate(found):
+        np.testing.assert_array_equal(row, expected[i % 8])
+
+
+def test_the_product_that_vjp_gives_is_a_function_like_others():
+    """Linear in the cotangent: it is differentiated by that alone, and gives plain arrays."""
+    x, u, v = np.array([0.3, 0.7, 1.1]), np.array([1.0, -2.0, 0.5]), np.array([0.2, 0.1, 1.0])
+    f = lambda x: np.sin(x) * x[::-1]  # noqa: E731
+    j = ag.jacobian(f)(x)
+    _, back = ag.vjp(f, x)
+    transposed, forth = ag.vjp(lambda u: back(u)[0], u)
+    np.testing.assert_allclose(transposed, j.T @ u)
+    (product,) = forth(v)
+    np.testing.assert_allclose(product, j @ v)
+    assert is_plain(transposed) and is_plain(product)
+    np.testing.assert_allclose(ag.jacobian(lambda u: back(u)[0])(u), j.T)
+    assert is_plain(ag.grad(lambda s: (back(u * s)[0] ** 2).sum())(1.0))
+    assert ag.grad(lambda s: (back(u)[0] * s).sum())(2.0) == (j.T @ u).sum()
 
 
 def test_vjp_with_structures():

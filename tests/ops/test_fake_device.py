@@ -218,3 +218,36 @@ def test_transforms_on_the_device():
     value, tangent = ag.jvp(np.tanh, (x,), (v,))
     close(from_device(value), np.tanh(host), 1e-6)
     close(from_device(tangent), ag.jvp(np.tanh, (host,), (along,))[1], 1e-6)
+
+
+# Functions of functions. ------------------------------------------------------------------------
+
+W = np.linspace(0.1, 1.2, 12, dtype=np.float32).reshape(4, 3)
+wave = ag.custom_vjp(lambda x: ((np.sin(x), x * 2), x)).defvjp(
+    lambda x, g: (g[0] * np.cos(x) + 2 * g[1],))
+
+
+def _steps(w, x):
+    return np.tanh(w @ x)
+
+
+TRANSFORMS = {
+    "rows": lambda w, x: ag.jacobian(lambda x: _steps(w, x)[:2] * x[:2])(x),
+    "columns": lambda w, x: ag.jacobian(lambda x: _steps(w, x))(x),
+    "hessian": lambda w, x: ag.hessian(lambda x: (_steps(w, x) ** 2).sum())(x),
+    "hvp": lambda w, x: ag.hvp(lambda x: (_steps(w, x) ** 2).sum(), x, x),
+    "ggnvp": lambda w, x: ag.ggnvp(lambda x: _steps(w, x), lambda y: (y**2).sum(), x, x),
+    "grad_and_aux": lambda w, x: ag.grad_and_aux(lambda x: (_steps(w, x).sum(), x * 2))(x)[1],
+    "deriv": lambda w, x: ag.deriv(np.tanh)(x),
+    "checkpoint": lambda w, x: ag.grad(lambda x: sum(
+        y.sum() for y in ag.checkpoint(lambda x: (_steps(w, x), x * x))(x)))(x),
+    "custom_vjp": lambda w, x: ag.grad(lambda x: (wave(x)[0] * wave(x)[1]).sum())(x),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_transforms_stay_on_the_device(transform):
+    x = np.array([0.1, 0.2, -0.3], np.float32)
+    found = transform(to_device(W), to_device(x))
+    assert isinstance(found, DeviceArray) and found.dtype == np.float32
+    close(from_device(found), transform(W, x), 1e-5)
