@@ -76,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="only the derivatives by these variables: x or x,y")
     parser.add_argument("--graph", action="store_true", help="print the graph as text")
     parser.add_argument("--render", metavar="FILE",
-                        help="draw the graph: the suffix says the format "
-                             "(svg, png, pdf, dot, mmd, txt)")
+                        help="draw the graph: the suffix says the format (svg, png, pdf, dot, "
+                             "mmd, txt, or html for a page that steps through it)")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
     return parser
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-_INK, _MUTED, _POSITIVE, _NEGATIVE = "#1f2933", "#5f6c7b", "#1d5fa8", "#b4560b"
+_INK, _MUTED, _FRAME, _INPUT, _OUTPUT = "#1f2933", "#5f6c7b", "#7b8794", "#eef2f6", "#e8f1fb"
+_POSITIVE, _NEGATIVE = "#1d5fa8", "#b4560b"
 _FONT = "Roboto,Helvetica,Arial,DejaVu Sans,sans-serif"
 # In inches.
 _COLUMN, _ROW, _UNIT = 2.2, 0.62, 0.42
@@ -64,16 +65,31 @@ def draw(
     """
     if max_units < 3:
         raise ValueError(f"draw: max_units must be 3 at least, got {max_units}")
-    dot = ag.to_dot(_digraph(_columns(model), max_units))
-    return dot if path is None else ag.render(dot, path)
-
-
-def is_drawable(model: Module, max_weights: int) -> bool:
-    """Whether `draw` takes the model, and it has few enough weights for a picture by the way."""
+    network = _network(_columns(model), max_units)
+    dot = ag.to_dot(_digraph(network))
+    if path is None:
+        return dot
     try:
-        return sum(column.weight.size for column in _columns(model)) <= max_weights
+        return ag.render(dot, path)
     except ag.RenderError:
-        return False
+        if Path(path).suffix.lower() != ".svg":
+            raise
+        return ag.write_file(path, _svg(network).encode())  # there is no Graphviz
+
+
+def picture(model: Module, max_weights: int) -> str | None:
+    """The SVG of a model that `draw` takes and that has at most so many weights, else None."""
+    try:
+        columns = _columns(model)
+    except ag.RenderError:
+        return None
+    if sum(column.weight.size for column in columns) > max_weights:
+        return None
+    network = _network(columns, 16)
+    try:
+        return ag.to_svg(_digraph(network))
+    except ag.RenderError:
+        return _svg(network)
 
 
 def _columns(model: Module) -> list[_Column]:
@@ -123,35 +139,75 @@ def _flat(model: Any) -> Iterator[Any]:
             yield part
 
 
-def _digraph(columns: list[_Column], max_units: int) -> graphviz.Digraph:
-    import graphviz
+@dataclass(frozen=True)
+class _Unit:
+    """A circle, or the dots that stand for those left out; in inches, upwards from the middle."""
 
-    dot = graphviz.Digraph(
-        graph_attr={"layout": "neato", "splines": "line", "bgcolor": "white",
-                    "outputorder": "edgesfirst", "fontname": _FONT},
-        node_attr={"shape": "circle", "fixedsize": "shape", "width": f"{_UNIT}", "style": "filled",
-                   "fillcolor": "white", "color": "#7b8794", "fontname": _FONT, "fontsize": "9",
-                   "fontcolor": _INK},
-        edge_attr={"arrowhead": "none", "fontname": _FONT, "fontsize": "8"},
-    )
+    name: str
+    x: float
+    y: float
+    text: str
+    kind: str
+    """input, hidden, output or more."""
+    tip: str = ""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A weight between two units."""
+
+    tail: _Unit
+    head: _Unit
+    weight: float
+    share: float
+    """How large it is, as a part of the largest."""
+    number: tuple[float, float] | None
+    """Where it is written out."""
+
+    @property
+    def colour(self) -> str:
+        return _POSITIVE if self.weight > 0 else _NEGATIVE if self.weight < 0 else "#c5ced8"
+
+    @property
+    def width(self) -> float:
+        return _FAINTEST + self.share * (_WIDEST - _FAINTEST)
+
+    @property
+    def opacity(self) -> float:
+        return (80 + 175 * self.share) / 255
+
+    @property
+    def dashed(self) -> bool:
+        return not self.weight >= 0
+
+
+@dataclass(frozen=True)
+class _Network:
+    units: list[_Unit]
+    lines: list[_Line]
+    titles: list[tuple[float, float, str, str]]
+    """x, y, and two lines of text."""
+
+
+def _network(columns: list[_Column], max_units: int) -> _Network:
+    """Everything in its place."""
     sizes = [columns[0].weight.shape[0], *(column.weight.shape[1] for column in columns)]
     titles = ["input", *(column.title for column in columns)]
     shown = [_shown(size, max_units) for size in sizes]
     top = max(len(units) for units in shown) * _ROW / 2
+    placed: list[dict[int | None, _Unit]] = []
+    heads = []
     for k, units in enumerate(shown):
-        x = k * _COLUMN
-        for row, unit in enumerate(units):
-            y = ((len(units) - 1) / 2 - row) * _ROW
-            _unit(dot, k, unit, x, y, None if k == 0 else columns[k - 1].bias, k == len(columns))
+        bias = None if k == 0 else columns[k - 1].bias
+        placed.append({
+            unit: _unit(k, unit, ((len(units) - 1) / 2 - row) * _ROW, bias, k == len(columns))
+            for row, unit in enumerate(units)
+        })
         size = f"{sizes[k]} {'unit' if k else 'feature'}{'s' * (sizes[k] != 1)}"
-        dot.node(
-            f"t{k}", pos=f"{x:.3f},{top + 0.28:.3f}!", shape="plain", fixedsize="false", style="",
-            label=f"<{_text(titles[k])}<BR/><FONT POINT-SIZE=\"8\" COLOR=\"{_MUTED}\">{size}"
-                  "</FONT>>", fontsize="11",
-        )
-    for k, column in enumerate(columns):
-        _weights(dot, k, column, shown[k], shown[k + 1])
-    return dot
+        heads.append((k * _COLUMN, top + 0.28, titles[k], size))
+    lines = [line for column, tails, ends in zip(columns, placed, placed[1:], strict=False)
+             for line in _lines(column.weight, tails, ends)]
+    return _Network([unit for column in placed for unit in column.values()], lines, heads)
 
 
 def _shown(size: int, max_units: int) -> list[int | None]:
@@ -161,71 +217,142 @@ def _shown(size: int, max_units: int) -> list[int | None]:
     return [*range(max_units - 2), None, size - 1]
 
 
-def _unit(
-    dot: graphviz.Digraph, k: int, unit: int | None, x: float, y: float,
-    bias: np.ndarray | None, last: bool,
-) -> None:
-    at = f"{x:.3f},{y:.3f}!"
+def _unit(k: int, unit: int | None, y: float, bias: np.ndarray | None, last: bool) -> _Unit:
+    x = k * _COLUMN
     if unit is None:
-        dot.node(f"u{k}_more", pos=at, shape="plain", style="", label="\N{VERTICAL ELLIPSIS}",
-                 fontsize="16")
-        return
+        return _Unit(f"u{k}_more", x, y, "\N{VERTICAL ELLIPSIS}", "more")
     if bias is None:
-        dot.node(f"u{k}_{unit}", pos=at, label=f"<x<SUB>{unit + 1}</SUB>>", fillcolor="#eef2f6",
-                 tooltip=f"input {unit + 1}")
-        return
-    dot.node(
-        f"u{k}_{unit}", pos=at, label=_number(bias[unit]), tooltip=f"bias {float(bias[unit]):.6g}",
-        **({"fillcolor": "#e8f1fb", "color": _POSITIVE, "peripheries": "2"} if last else {}),
-    )
+        return _Unit(f"u{k}_{unit}", x, y, str(unit + 1), "input", f"input {unit + 1}")
+    return _Unit(f"u{k}_{unit}", x, y, _number(bias[unit]), "output" if last else "hidden",
+                 f"bias {float(bias[unit]):.6g}")
 
 
-def _weights(
-    dot: graphviz.Digraph, k: int, column: _Column, tails: list[int | None],
-    heads: list[int | None],
-) -> None:
-    weight = column.weight
+def _lines(
+    weight: np.ndarray, tails: Mapping[int | None, _Unit], heads: Mapping[int | None, _Unit]
+) -> Iterator[_Line]:
     finite = np.abs(weight[np.isfinite(weight)])
     largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     written = weight.size <= _MAX_NUMBERS
-    for i in tails:
-        for j in heads:
+    for i, tail in tails.items():
+        for j, head in heads.items():
             if i is None or j is None:
                 continue
             w = float(weight[i, j])
+            # At another part of the way for each tail, lest they meet where lines cross.
+            part = 0.3 + 0.4 * (i / (weight.shape[0] - 1) if weight.shape[0] > 1 else 0.5)
+            at = tail.x + part * _COLUMN, tail.y + part * (head.y - tail.y)
             share = min(abs(w) / largest, 1.0) if np.isfinite(w) else 1.0
-            colour = _POSITIVE if w > 0 else _NEGATIVE if w < 0 else "#c5ced8"
-            dot.edge(
-                f"u{k}_{i}", f"u{k + 1}_{j}", color=f"{colour}{round(80 + 175 * share):02x}",
-                penwidth=f"{_FAINTEST + share * (_WIDEST - _FAINTEST):.2f}",
-                style="solid" if w >= 0 else "dashed", tooltip=f"weight {w:.6g}",
+            yield _Line(tail, head, w, share, at if written else None)
+
+
+def _digraph(network: _Network) -> graphviz.Digraph:
+    import graphviz
+
+    dot = graphviz.Digraph(
+        graph_attr={"layout": "neato", "splines": "line", "bgcolor": "white",
+                    "outputorder": "edgesfirst", "fontname": _FONT},
+        node_attr={"shape": "circle", "fixedsize": "shape", "width": f"{_UNIT}", "style": "filled",
+                   "fillcolor": "white", "color": _FRAME, "fontname": _FONT, "fontsize": "9",
+                   "fontcolor": _INK},
+        edge_attr={"arrowhead": "none", "fontname": _FONT, "fontsize": "8"},
+    )
+    looks = {
+        "input": {"fillcolor": _INPUT},
+        "hidden": {},
+        "output": {"fillcolor": _OUTPUT, "color": _POSITIVE, "peripheries": "2"},
+        "more": {"shape": "plain", "style": "", "fontsize": "16"},
+    }
+    for unit in network.units:
+        label = f"<x<SUB>{unit.text}</SUB>>" if unit.kind == "input" else unit.text
+        dot.node(unit.name, label=label, pos=f"{unit.x:.3f},{unit.y:.3f}!", tooltip=unit.tip,
+                 **looks[unit.kind])
+    for k, (x, y, title, size) in enumerate(network.titles):
+        dot.node(
+            f"t{k}", pos=f"{x:.3f},{y:.3f}!", shape="plain", fixedsize="false", style="",
+            label=f'<{_text(title, dot=True)}<BR/><FONT POINT-SIZE="8" COLOR="{_MUTED}">{size}'
+                  "</FONT>>", fontsize="11",
+        )
+    for line in network.lines:
+        dot.edge(
+            line.tail.name, line.head.name, color=f"{line.colour}{round(255 * line.opacity):02x}",
+            penwidth=f"{line.width:.2f}", style="dashed" if line.dashed else "solid",
+            tooltip=f"weight {line.weight:.6g}",
+        )
+    for line in network.lines:
+        if line.number is not None:
+            x, y = line.number
+            dot.node(
+                f"w_{line.tail.name}_{line.head.name}", pos=f"{x:.3f},{y:.3f}!", shape="plain",
+                style="", fontsize="8", fontcolor=line.colour,
+                label='<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" BGCOLOR="white"><TR><TD>'
+                      f"{_number(line.weight)}</TD></TR></TABLE>>",
             )
-            if written:
-                # At another part of the way for each tail, lest they meet where lines cross.
-                part = 0.3 + 0.4 * (i / (weight.shape[0] - 1) if weight.shape[0] > 1 else 0.5)
-                y = _height(tails, i) * (1 - part) + _height(heads, j) * part
-                dot.node(
-                    f"w{k}_{i}_{j}", pos=f"{(k + part) * _COLUMN:.3f},{y:.3f}!", shape="plain",
-                    style="", fontsize="8", fontcolor=colour,
-                    label='<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" BGCOLOR="white"><TR>'
-                          f"<TD>{_number(w)}</TD></TR></TABLE>>",
-                )
+    return dot
 
 
-def _height(units: list[int | None], unit: int) -> float:
-    """Where a unit stands in its column, in inches above the middle."""
-    return ((len(units) - 1) / 2 - units.index(unit)) * _ROW
+def _svg(network: _Network) -> str:
+    """The same picture where there is no Graphviz."""
+    inch = 72.0
+    left, top = 0.7 * inch, max(y for _, y, *_ in network.titles) * inch + 0.3 * inch
+    width = max(x for x, *_ in network.titles) * inch + 2 * left
+    height = top - min(unit.y for unit in network.units) * inch + _UNIT * inch
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return left + x * inch, top - y * inch
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}pt" height="{height:.0f}pt" '
+        f'viewBox="0 0 {width:.1f} {height:.1f}" font-family="{_FONT}" text-anchor="middle">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for line in network.lines:
+        (x1, y1), (x2, y2) = at(line.tail.x, line.tail.y), at(line.head.x, line.head.y)
+        dash = ' stroke-dasharray="6 4"' if line.dashed else ""
+        parts.append(
+            f'<path d="M{x1:.1f},{y1:.1f} L{x2:.1f},{y2:.1f}" stroke="{line.colour}" '
+            f'stroke-width="{line.width:.2f}" stroke-opacity="{line.opacity:.2f}"{dash}>'
+            f"<title>weight {line.weight:.6g}</title></path>"
+        )
+    for line in network.lines:
+        if line.number is not None:
+            x, y = at(*line.number)
+            parts.append(
+                f'<text x="{x:.1f}" y="{y + 3:.1f}" font-size="8" fill="{line.colour}" '
+                'stroke="white" stroke-width="4" paint-order="stroke">'
+                f"{_number(line.weight)}</text>"
+            )
+    fills = {"input": _INPUT, "hidden": "white", "output": _OUTPUT}
+    for unit in network.units:
+        x, y = at(unit.x, unit.y)
+        if unit.kind == "more":
+            parts.append(f'<text x="{x:.1f}" y="{y + 5:.1f}" font-size="16">{unit.text}</text>')
+            continue
+        edge = _POSITIVE if unit.kind == "output" else _FRAME
+        name = ('x<tspan dy="2" font-size="7">' + unit.text + "</tspan>" if unit.kind == "input"
+                else unit.text)
+        for extra in (3, 0) if unit.kind == "output" else (0,):
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_UNIT * inch / 2 + extra:.1f}" '
+                         f'fill="{fills[unit.kind]}" stroke="{edge}"><title>{unit.tip}</title>'
+                         "</circle>")
+        parts.append(f'<text x="{x:.1f}" y="{y + 3:.1f}" font-size="9" fill="{_INK}">{name}</text>')
+    for x, y, title, size in network.titles:
+        x, y = at(x, y)
+        parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" fill="{_INK}">{_text(title)}'
+                     f'</text><text x="{x:.1f}" y="{y + 11:.1f}" font-size="8" fill="{_MUTED}">'
+                     f"{size}</text>")
+    return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def _number(x: Any) -> str:
     return f"{float(x):.2g}"
 
 
-def _text(text: str) -> str:
+def _text(text: str, dot: bool = False) -> str:
+    """One short line, safe in markup; in that of Graphviz, `\\N` would be the name of the node."""
     import html
 
     line = " ".join("".join(c if c.isprintable() else " " for c in text[:40]).split())
-    return html.escape(line.replace("\\", "\\\\"), quote=True)
+    return html.escape(line.replace("\\", "\\\\") if dot else line, quote=True)
 
 
 # The curves of a training, for notebooks. ---------------------------------------------------------

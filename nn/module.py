@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -96,13 +95,10 @@ class Module:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """For notebooks: a picture of a small network, and the text of any."""
-        from .drawing import draw, is_drawable
+        from .drawing import picture
 
-        found = {"text/plain": repr(self)}
-        if is_drawable(self, _MAX_WEIGHTS):
-            with contextlib.suppress(ag.RenderError):  # there is nothing to lay it out
-                found["image/svg+xml"] = ag.to_svg(draw(self))
-        return found
+        svg = picture(self, _MAX_WEIGHTS)
+        return {"text/plain": repr(self), **({} if svg is None else {"image/svg+xml": svg})}
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Pairs such as ``("layers.0.weight", Parameter)``, in the order of definition."""

@@ -193,6 +193,13 @@ def test_values_and_derivatives(capsys, tmp_path):
     assert "555.97" in text and "exp(exp(x)" in text
 
 
+def test_every_format(capsys, tmp_path):
+    for suffix in ("svg", "pdf", "html", "dot", "mmd", "txt"):
+        path = tmp_path / f"f.{suffix}"
+        assert run(capsys, "sin(x)", "x=1", "--grad", "--render", str(path))[0] == 0
+        assert path.stat().st_size > 100
+
+
 def test_any_order_and_several_variables(capsys):
     f = lambda x, y: x**2 * y + np.sin(y)  # noqa: E731
     _, out, _ = run(capsys, "x**2*y + sin(y)", "x=1", "y=2", "--grad", "3")

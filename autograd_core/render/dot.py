@@ -51,6 +51,7 @@ PALETTE = (
     "#e4e4c0", "#e0e5ea",
 )
 _LEGEND_COLUMNS = 4
+_MANY = 150
 _GAP = "\N{NO-BREAK SPACE}" * 2
 _ALARMING = {"fillcolor": "#fdecea", "color": ALARM, "penwidth": "2.5"}
 
@@ -91,6 +92,9 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
             "arrowsize": "0.6",
         },
     )
+    if len(drawing.nodes) > _MANY:
+        # Where edges go criss-cross, the last straightening takes most of the time.
+        dot.attr(nslimit="1", mclimit="0.5")
     caption = _caption(drawing)
     if caption:
         dot.attr(label=f"<{caption}>", labelloc="t", fontsize="14")

@@ -85,9 +85,9 @@ def picture(drawing: Drawing, format: str, rankdir: str | None = None) -> bytes:
     if not large:
         try:
             return draw(digraph(drawing, rankdir=rankdir), format)
-        except NoEngineError:
+        except NoEngineError as error:
             if format != "svg":
-                raise
+                raise NoEngineError(f"{error}; .svg needs no engine") from error
             why = "there is no Graphviz"
     said = f"{why}: a simple layout instead"
     note = f"{drawing.note}\n{said}" if drawing.note else said
@@ -160,7 +160,7 @@ def _dot_on_path(source: str, format: str, *, why: str) -> bytes:
     except graphviz.ExecutableNotFound as error:
         raise NoEngineError(
             f"no layout engine: the embedded one cannot be loaded ({why}), and there is no `dot` "
-            "on PATH. Install Graphviz, or render to .svg, which needs none"
+            "on PATH. Install Graphviz, or write .dot and lay it out elsewhere"
         ) from error
     except graphviz.CalledProcessError as error:
         raise RenderError(f"`dot` failed on {format}: {error.stderr!r}") from error

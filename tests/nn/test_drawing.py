@@ -9,7 +9,7 @@ import pytest
 import autograd_core as ag
 import nn
 from autograd_core.observe import Observer, origin_of
-from autograd_core.render import drawing_of
+from autograd_core.render import drawing_of, engine
 from nn.drawing import curves
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -111,7 +111,7 @@ def test_units_weights_and_biases():
     assert positive[0] != negative[0]
     assert positive[2] is None and negative[2] is not None  # told apart without colour, too
     assert negative[1] > positive[1]
-    assert nodes["w1_1_0"] == ["-2"] and nodes["w0_0_0"] == ["1"]
+    assert nodes["w_u1_1_u2_0"] == ["-2"] and nodes["w_u0_0_u1_0"] == ["1"]
 
 
 def test_units_stand_in_columns_in_order():
@@ -152,6 +152,38 @@ def test_what_cannot(tmp_path):
     with pytest.raises(FileNotFoundError):
         nn.draw(nn.Linear(2, 2), tmp_path / "missing" / "n.svg")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def no_engine(monkeypatch, tmp_path):
+    def missing():
+        raise ImportError("libsomething.so.0: no such file")
+
+    monkeypatch.setattr(engine, "_embedded", missing)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine._layout.cache_clear()
+    yield
+    engine._layout.cache_clear()
+
+
+def test_without_graphviz_the_svg_is_the_same_picture(no_engine, tmp_path):
+    model = nn.networks.xor_oracle()
+    root = ET.fromstring(nn.draw(model, tmp_path / "n.svg").read_text())
+    texts = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+    assert texts == ["1", "1", "1", "1", "1", "-2", "x1", "x2", "0", "-1", "0", "input",
+                     "2 features", "relu", "2 units", "linear", "1 unit"]
+    lines = [(p.get("stroke"), p.get("stroke-dasharray")) for p in root.iter(f"{SVG}path")]
+    assert len(lines) == 6 and len(set(lines)) == 2
+    left, top, width, height = map(float, root.get("viewBox").split())
+    for circle in root.iter(f"{SVG}circle"):
+        x, y, r = (float(circle.get(name)) for name in ("cx", "cy", "r"))
+        assert left <= x - r and x + r <= width and top <= y - r and y + r <= height
+    with pytest.raises(ag.RenderError, match="no layout engine"):
+        nn.draw(model, tmp_path / "n.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["n.svg"]
+    ET.fromstring(model._repr_mimebundle_()["image/svg+xml"])
+    wide = nn.draw(nn.MLP([30, 5], rng=0), tmp_path / "w.svg", max_units=8).read_text()
+    assert "⋮" in wide
 
 
 def test_extreme_weights_do_not_break_it():

@@ -12,7 +12,8 @@ from standins import apply, graph, leaf
 
 from autograd_core.errors import RenderError
 from autograd_core.render import to_dot
-from autograd_core.render.describe import clean
+from autograd_core.render.describe import Drawing, Edge, Group, Node, clean
+from autograd_core.render.dot import digraph
 from autograd_core.render.engine import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -102,6 +103,25 @@ def test_labels_arrive_as_they_are_and_stay_in_their_place(label):
     expected = line + (line or "input") + (line or "operation")
     shown = "".join(text or "" for text in texts(root))
     assert shown.replace(" ", "") == expected.replace(" ", "")
+
+
+@settings(max_examples=100, deadline=None)
+@given(hostile)
+@example("</FONT>> evil [label=x]; n9 -> n0; //")
+@example(r"\N \G \L")
+@example("x" * 10_000)
+def test_names_of_modules_places_notes_and_legends_stay_in_theirs(text):
+    line = clean(text) or "x"
+    nodes = (Node("n0", "input", "a", group="g0", place=line, colour=0),
+             Node("n1", "group", line, "2 operations", group="g0"))
+    drawing = Drawing(nodes, (Edge("n0", "n1", count=3),), None,
+                      (Group("g0", line, "module", None, (line,)),), note=f"{line}\n{line}",
+                      legend=(line,) * 5, places=True)
+    root = ET.fromstring(draw(digraph(drawing), "svg"))
+    assert len(groups(root, "node")) == 2 and len(groups(root, "cluster")) == 1
+    assert len(groups(root, "edge")) == 1
+    shown = "".join(text or "" for text in texts(root)).replace(" ", "")
+    assert shown.count(line.replace(" ", "")) >= 2 + 1 + 1 + 5 + 1
 
 
 def test_importing_loads_neither_graphviz_nor_fonts():

@@ -188,7 +188,7 @@ def test_without_graphviz_an_svg_is_drawn_and_says_so(no_engine, tmp_path):
     x = ag.tensor(1.0, label="x")
     text = render(np.exp(x), tmp_path / "x.svg").read_text()
     assert "there is no Graphviz: a simple layout instead" in text
-    with pytest.raises(ag.RenderError, match=r"Install Graphviz, or render to \.svg"):
+    with pytest.raises(ag.RenderError, match=r"Install Graphviz.*\.svg needs no engine"):
         render(np.exp(x), tmp_path / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
 

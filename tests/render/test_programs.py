@@ -8,7 +8,7 @@ import pytest
 
 import autograd_core as ag
 import nn
-from autograd_core.compiler.passes import fuse
+from autograd_core.compiler.passes import PASSES, fuse
 from autograd_core.compiler.program import Instruction, Program, Type, Var, verify
 from autograd_core.op import OPS
 from autograd_core.render import drawing_of
@@ -254,6 +254,18 @@ def test_a_long_program_is_collapsed_and_not_laid_out_in_full(tmp_path):
         ag.render(program, tmp_path / "program.pdf", collapse=False)
     assert not list(tmp_path.iterdir())
     assert len(ag.to_text(program, collapse=False).splitlines()) == MAX_NODES + 2
+
+
+@pytest.mark.parametrize("stage", [name for name, _ in PASSES])
+def test_after_every_pass_a_program_can_be_drawn(training_step, stage):
+    program = training_step.programs[-1][0]
+    for name, step in PASSES:
+        program = step(program)
+        if name == stage:
+            break
+    drawn = drawing_of(training_step, stage=stage)
+    assert [node.op for node in drawn.nodes] == [node.op for node in drawing_of(program).nodes]
+    assert not drawn.legend
 
 
 @pytest.mark.parametrize(("stage", "ops"), [
