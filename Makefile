@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench pictures coverage-page peers hard-points venv clean
+.PHONY: help demo test lint bench notebooks pictures coverage-page peers hard-points venv clean
 
 help:
 	@echo 'make demo   train on handwritten digits and draw graphs, into out/'
 	@echo 'make test   the test-suite'
 	@echo 'make lint   ruff and mypy --strict'
 	@echo 'make bench  time training steps against the libraries that are installed'
+	@echo 'make notebooks  execute the notebooks and write them with what they show'
 	@echo 'make pictures   draw the pictures of the README anew, into docs/'
 	@echo 'make peers  compare 10,000 random programs with PyTorch and JAX'
 	@echo 'make hard-points     docs/hard-points.md, from the engine and the peers'
@@ -53,6 +54,9 @@ coverage-page: $(VENV)/installed-test
 	$(BIN)/python -m docs.make_coverage
 
 venv: $(VENV)/installed-dev
+
+notebooks: $(VENV)/installed-notebooks
+	$(BIN)/python notebooks/build.py $(ARGS)
 
 # One stamp for each set of extras, renewed when the requirements change.
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python

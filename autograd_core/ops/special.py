@@ -27,7 +27,7 @@ relu = define(
 
 def _softplus_forward(x: Array) -> Array:
     """max(x, 0) + ln(1 + e^-|x|); as one call where calls, not elements, are what costs time."""
-    if x.size <= 64:
+    if getattr(x, "size", 0) <= 64:
         return np.logaddexp(x, 0)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.absolute(x)))
 
