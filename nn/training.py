@@ -199,7 +199,8 @@ def fit(
     ``resume``: the path of a file that :class:`nn.Checkpoint` wrote, to go on after its epoch up to
     ``epochs``; ``True`` for the file of the Checkpoint among the callbacks, if it exists. Called
     with the same model, data and settings as before, the training ends with the same bits as one
-    that was never stopped.
+    that was never stopped. (Compiled, the model is first run once for each size of batch, to
+    record the step, and put back.)
 
     With ``compile`` the training step (loss, gradients, update) is recorded at the first batch and
     replayed at the others, which gives the same numbers to rounding. The model's ``training``

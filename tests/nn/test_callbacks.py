@@ -372,6 +372,7 @@ def test_the_largest_product_is_estimated(shape, expected):
 
 def calls_per_batch(run):
     """Python and C functions called, by the number of batches."""
+    run(10)()  # what is done once in a process: imports, caches
     counts = []
     for batches in (200, 400):
         count = 0
@@ -390,7 +391,7 @@ def calls_per_batch(run):
     return (counts[1] - counts[0]) / 200
 
 
-def test_fit_calls_little_more_for_each_batch_than_a_bare_loop_would():
+def test_fit_calls_at_most_a_tenth_more_for_each_batch_than_a_bare_loop():
     data = np.zeros((3200, 4), np.float32)
 
     def by_fit(batches):
@@ -419,8 +420,8 @@ def test_fit_calls_little_more_for_each_batch_than_a_bare_loop_would():
 
         return loop
 
-    # A wrapper, a generator's next, two lengths and an addition, against two gathers.
-    assert calls_per_batch(by_fit) <= calls_per_batch(bare) + 4
+    loop = calls_per_batch(bare)
+    assert 10 < loop <= calls_per_batch(by_fit) <= 1.1 * loop
 
 
 def test_predict_compiles_where_there_are_many_batches():

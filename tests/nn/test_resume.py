@@ -41,6 +41,11 @@ def mlp():
     return nn.MLP([3, 8, 1], "tanh", rng=0)
 
 
+def layers():
+    return nn.Sequential(nn.Linear(3, 8, rng=0), nn.BatchNorm1d(8), nn.Tanh(),
+                         nn.Dropout(0.3, rng=5), nn.Linear(8, 1, rng=1))
+
+
 S = nn.schedules
 #: Model, optimiser, further arguments of fit.
 RUNS = {
@@ -49,6 +54,7 @@ RUNS = {
         mlp, lambda ps: nn.optim.Nesterov(ps, S.Warmup(S.Cosine(0.05, 25), 5)), {}),
     "adam": (mlp, lambda ps: nn.optim.Adam(ps, 0.02), {}),
     "adam, dropout, normalisation": (Noisy, lambda ps: nn.optim.Adam(ps, 0.02), {}),
+    "the layers that draw and average": (layers, lambda ps: nn.optim.Momentum(ps, 0.02), {}),
     "nadam, clipped, groups": (mlp, lambda ps: nn.optim.NAdam(
         [{"params": ps[:2], "lr": 0.05}, {"params": ps[2:]}], 0.02, clip_norm=0.5), {}),
     "rmsprop, plateau, validation": (
