@@ -8,6 +8,7 @@ fifth of them held out, and writes into the output folder
     loss.svg, loss.png   the computation graph of the loss of one mini-batch
     weights.safetensors  the trained weights
     expression.svg, .png the graph of f = exp(eˣ + e²ˣ) + sin(eˣ + e²ˣ), values and gradients
+    expression.html      the same, step by step: open it in a browser and press the space bar
 
 Run it with `make demo`, or `python notebooks/demo.py --out FOLDER`.
 """
@@ -141,7 +142,9 @@ def differentiate(out: Path) -> None:
     graph = ag.Graph(y)
     graph.bprop()
     print(graph)
-    draw(graph, out / "expression", title="f and its gradient at x = 0.5")
+    title = "f and its gradient at x = 0.5"
+    draw(graph, out / "expression", title=title)
+    wrote(ag.render(graph, out / "expression.html", title=title))
 
 
 def main() -> None:

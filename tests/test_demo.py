@@ -47,10 +47,19 @@ def accuracy(stdout):
 
 def test_it_writes_what_it_says_and_nothing_else(demo):
     written = {path.name for path in demo.out.iterdir()}
-    assert written == PICTURES | DRAWINGS | {"weights.safetensors"}
+    assert written == PICTURES | DRAWINGS | {"expression.html", "weights.safetensors"}
     said = re.findall(r"^wrote (.+)$", demo.stdout, re.MULTILINE)
     assert sorted(said) == sorted(str(demo.out / name) for name in written)
     assert [path.name for path in demo.folder.iterdir()] == ["new"]
+
+
+def test_the_page_steps_to_the_gradient_that_was_printed(demo, browser):
+    browser.open(demo.out / "expression.html")
+    browser.press("End")
+    printed = float(re.search(r"f'\(0.5\)  = ([\d.]+)", demo.stdout)[1])
+    grad = browser.run("document.querySelector('.node.variable .grad .said').textContent")
+    assert math.isclose(float(grad), printed, rel_tol=1e-4)
+    assert browser.console == []
 
 
 @pytest.mark.parametrize("name", sorted(PICTURES))

@@ -246,7 +246,7 @@ def _page(outputs: Any, rankdir: str | None, options: dict[str, Any]) -> bytes:
         )
     whole = graph is not None and all(node.kind != "group" for node in drawing.nodes)
     passes = steps(graph) if graph is not None and whole else None
-    return page(drawing, passes, rankdir=drawing.rankdir if rankdir is None else rankdir)
+    return page(drawing, passes, rankdir=rankdir)
 
 
 def _face(format: str) -> Callable[[Drawing, str], bytes]:

@@ -445,8 +445,9 @@ function begin() {
   fit();
   if (scale >= 0.62 || !drawn.length) return;
   scale = 0.8;
-  left = whole.x;
-  top_ = whole.y + whole.h / 2 - stage.clientHeight / scale / 2;
+  const tall = whole.h / stage.clientHeight > whole.w / stage.clientWidth;
+  left = tall ? whole.x + whole.w / 2 - stage.clientWidth / scale / 2 : whole.x;
+  top_ = tall ? whole.y : whole.y + whole.h / 2 - stage.clientHeight / scale / 2;
   clamp();
   look();
   showNode(0);

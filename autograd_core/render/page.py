@@ -29,6 +29,7 @@ _KEY = 44.0
 _HEADING_LENGTH = 32
 _LINES, _COLUMNS = 3, 34
 """More than these are only shown beside the picture."""
+_WIDE = 180.0
 _MAX_LABELS = 150
 """Above this many nodes, edges carry no numbers: the layout takes long, and nobody reads them."""
 
@@ -45,14 +46,18 @@ _KEYS = {
 }
 
 
-def page(drawing: Drawing, passes: Steps | None, *, rankdir: str = "LR") -> bytes:
+def page(drawing: Drawing, passes: Steps | None, *, rankdir: str | None = None) -> bytes:
     """Write a drawing and the passes over it as one offline HTML file.
+
+    `rankdir` is the direction in which the data flow; left at None, downwards if the boxes are
+    wide, since the graph would otherwise be a long line, and else that of the drawing.
 
     `drawing` shows values. Without `passes`, it is of a program, whose steps are its instructions,
     which have no numbers outside of a run; or parts of it are collapsed, and there are no steps.
     """
     board = _Board(drawing, passes)
-    placement = place(drawing, board.sizes, board.labels, board.titles, rankdir)
+    placement = place(drawing, board.sizes, board.labels, board.titles,
+                      rankdir or board.rankdir())
     forward, backward = board.counts()
     about = [_several(len(drawing.nodes), "node")]
     about += [_several(count, what) for count, what in
@@ -176,6 +181,10 @@ class _Board:
         named = [self._headings[i] if self._passes is not None else " = ".join(self._listed(i))
                  for i in outputs[:3]]
         return ", ".join(named) + (", …" if len(outputs) > 3 else "")
+
+    def rankdir(self) -> str:
+        widths = [width for width, _ in self.sizes.values()]
+        return "TB" if sum(widths) > _WIDE * len(widths) else self._drawing.rankdir
 
     def _local_derivatives(self) -> dict[int, Any]:
         if self._passes is None:

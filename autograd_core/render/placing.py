@@ -77,7 +77,7 @@ def _source(
     drawing: Drawing, sizes: Mapping[str, Point], labels: Mapping[int, Point],
     titles: Mapping[str, Point], rankdir: str,
 ) -> Iterator[str]:
-    yield (f'digraph {{ graph [rankdir={rankdir} nodesep="0.3" ranksep="0.36"] '
+    yield (f'digraph {{ graph [rankdir={rankdir} nodesep="0.26" ranksep="0.36"] '
            'node [shape=box fixedsize=true label=""] edge [arrowsize=0.7]')
     members: dict[str | None, list[str]] = {}
     for node in drawing.nodes:

@@ -430,7 +430,21 @@ NASTY = [
 ]
 
 
-def test_labels_inject_nothing(browser, tmp_path):
+def random_labels():
+    """Of all that Unicode has, and above all of what means something to HTML, CSS and JSON."""
+    rng = np.random.default_rng(0)
+    special = [*"<>&'\"\\/`${}[]()=;:!-#%\n\r\t\0\u2028\u2029\ufeff", "script", "--", "\\u003c"]
+    pools = [special, [chr(i) for i in range(0x20, 0x7F)], None]
+
+    def letter():
+        pool = pools[rng.integers(3)]
+        return chr(rng.integers(0x110000)) if pool is None else pool[rng.integers(len(pool))]
+
+    return ["".join(letter() for _ in range(rng.integers(1, 60))) for _ in range(40)]
+
+
+@pytest.mark.parametrize("labels", [NASTY, random_labels()], ids=["known", "random"])
+def test_labels_inject_nothing(browser, tmp_path, labels):
     def labelled(labels):
         nodes = [leaf(float(i), label) for i, label in enumerate(labels)]
         total = nodes[0] * 1.0
@@ -440,17 +454,17 @@ def test_labels_inject_nothing(browser, tmp_path):
         return total
 
     count = "document.querySelectorAll('*').length"
-    plain = [f"label {i} of a plain kind" for i in range(len(NASTY))]
+    plain = [f"label {i} of a plain kind" for i in range(len(labels))]
     browser.open(ag.render(labelled(plain), tmp_path / "plain.html", title="plain"))
     expected = browser.run(count)
-    path = ag.render(labelled(NASTY), tmp_path / "nasty.html", title=NASTY[0])
+    path = ag.render(labelled(labels), tmp_path / "nasty.html", title=labels[0])
     browser.open(path)
     assert browser.run(count) == expected, "not an element more"
     assert browser.run("typeof injected") == "undefined"
-    assert browser.run("document.title") == NASTY[0]
+    assert browser.run("document.title") == " ".join(clean(labels[0]).split())
     assert browser.run("document.scripts.length") == 2
     browser.press("End")
-    for i, label in enumerate(NASTY):
+    for i, label in enumerate(labels):
         browser.run(f'[...document.querySelectorAll(".node.variable")][{i}].dispatchEvent('
                     'new MouseEvent("click", {bubbles: true}))')
         shown_label = clean(label)
@@ -596,6 +610,21 @@ def test_modules_close_and_open(browser, with_modules):
     browser.press("c")
     assert set(browser.run(VISIBLE)) == {"x", "v1", "v4", "z"}
     assert browser.contrast()["poor"] == []
+    assert browser.console == []
+
+
+def test_a_model_is_grouped_by_its_modules(browser, tmp_path):
+    model = nn.MLP([2, 4, 1], rng=0)
+    path = ag.render(lambda x: nn.losses.mse(model(x), np.zeros((3, 1), np.float32)),
+                     tmp_path / "model.html", example=np.ones((3, 2), np.float32))
+    browser.open(path)
+    titles = browser.run("[...document.querySelectorAll('.frame-title')].map(e => e.textContent)")
+    assert titles[0] == "MLP" and any("Linear(2, 4)" in title for title in titles)
+    before = len(browser.run(VISIBLE))
+    browser.click("#modules")
+    assert len(browser.run(VISIBLE)) < before
+    browser.press("End")
+    assert "dz/d" in now(browser)
     assert browser.console == []
 
 
