@@ -19,6 +19,7 @@ from ..backprop import fit, pull, reach
 from ..errors import GradientError, MissingRuleError
 from ..graph import Graph
 from ..node import Node, value_of
+from ..op import EachInput, Jointly
 from .describe import Quantity, clean, quantity, scalar, written
 
 _NAME = 16
@@ -191,19 +192,6 @@ def _short(result: Quantity, array: Any) -> str:
 # Backwards. --------------------------------------------------------------------------------------
 
 
-class _Listening(Sequence[Any]):
-    """In place of the rules of one node's op: asks them, and passes on what they answer."""
-
-    def __init__(self, walk: _Walk, node: Node) -> None:
-        self._walk, self._node = walk, node
-
-    def __getitem__(self, position: int) -> Any:  # type: ignore[override]
-        return partial(self._walk.ask, self._node, position)
-
-    def __len__(self) -> int:
-        return len(self._node.inputs)
-
-
 class _Walk:
     """The reverse walk over a copy of the graph, and what it did."""
 
@@ -242,7 +230,13 @@ class _Walk:
         copy = Node()
         copy._data, copy._requires, copy._born, copy._lent = node._data, True, node._born, None
         copy.attrs = node.attrs
-        copy.op = None if node.op is None else replace(node.op, vjps=_Listening(self, node))
+        op: Any = node.op
+        copy.op = None if op is None else replace(
+            op,
+            vjps=Jointly(partial(self.ask_jointly, node)) if type(op.vjps) is Jointly
+            else EachInput(partial(self.ask, node)),
+            accumulate=None if op.accumulate is None else partial(self.accumulate, node),
+        )
         inputs: list[Any] = []
         for x in node.inputs:
             if isinstance(x, Node) and x._requires:
@@ -255,9 +249,33 @@ class _Walk:
         """The rule's answer, which is also written down."""
         op: Any = node.op
         term = op.vjps[position](g, y, *values, **attrs)
-        x = node.inputs[position]
+        return self._note(node, position, g, y, values, attrs, term)
+
+    def ask_jointly(
+        self, node: Node, needed: tuple[int, ...], g: Any, y: Any, *values: Any, **attrs: Any
+    ) -> list[Any]:
+        """The same for a rule that answers for several inputs at once."""
+        op: Any = node.op
+        terms = op.vjps.rule(needed, g, y, *values, **attrs)
+        return [self._note(node, i, g, y, values, attrs, term)
+                for i, term in zip(needed, terms, strict=True)]
+
+    def accumulate(self, node: Node, total: Any, g: Any, *rest: Any, **attrs: Any) -> None:
+        """The same where the walk has the term of the only input added in place."""
+        op: Any = node.op
+        y, values = node._data, (value_of(node.inputs[0]), *rest)
+        op.accumulate(total, g, *rest, **attrs)
+        self._note(node, 0, g, y, values, attrs, op.vjps[0](g, y, *values, **attrs), total)
+
+    def _note(
+        self, node: Node, position: int, g: Any, y: Any, values: tuple[Any, ...],
+        attrs: Mapping[str, Any], term: Any, total: Any = None,
+    ) -> Any:
+        """Make a step of what a rule answered; `total` is the gradient so far, if that is known."""
         if term is None:
             return None
+        op: Any = node.op
+        x = node.inputs[position]
         value = values[position]
         # As the walk adds it: summed over axes that were broadcast, and in the input's dtype.
         term = fit(term, value, op)
@@ -267,7 +285,7 @@ class _Walk:
         so_far = ""
         if not first:
             before = self._results[x]
-            result = quantity(before.array + term)
+            result = quantity(before.array + term if total is None else np.copy(total))
             so_far = " = ".join((f"{_short(before, before.array)} + {_factor(added)}",
                                  _short(result, result.array)))
         self._results[x] = result
