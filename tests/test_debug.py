@@ -647,6 +647,35 @@ def test_a_block_inside_of_a_compiled_function():
         other.standard_normal(2)
 
 
+def test_a_training_names_the_layer_and_the_line():
+    import nn
+
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Dropout(0.5), nn.Linear(3, 1))
+    x = np.ones((8, 2))
+
+    def loss(prediction, target):
+        return np.log(prediction - prediction).mean() + (target * 0.0).sum()
+
+    def train(loss):
+        nn.fit(model, x, np.ones((8, 1)), loss=loss, epochs=2, batch_size=4, progress=False, seed=0)
+
+    train("mse")
+    before = [p.data for p in model.parameters()]
+    with ag.debug_nans():
+        train("mse")
+    assert any((p.data != b).any() for p, b in zip(model.parameters(), before, strict=True))
+    before = [p.data for p in model.parameters()]
+    error = alarm(train, loss)
+    assert error.node.op.name == "log" and error.place.code is loss.__code__
+    for p, b in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p.data, b)
+    weight = next(iter(model.parameters()))
+    weight.assign(np.full(weight.shape, 1e30))  # of single precision
+    error = alarm(lambda: model(ag.tensor(x * 1e30, dtype=np.float32)).sum().backward())
+    assert error.node.op.name == "matmul"
+    assert "in Sequential" in str(error) and "Linear" in str(error)
+
+
 # The path. --------------------------------------------------------------------------------------
 
 

@@ -506,6 +506,15 @@ def test_a_replay_of_compiled_results_draws_them_jointly():
     assert len(set(seen)) == 4
 
 
+def test_whoever_recomputes_a_result_knows_that_it_was_drawn():
+    """What another computation would not give again is impure: a checkpoint keeps it."""
+    x = ag.tensor(np.zeros(3), requires_grad=True)
+    rng = generator()
+    drawn = ag.compile(lambda x: random.normal(rng, x, 2.0) * x)
+    assert not drawn(x).op.pure and not drawn(x).op.pure
+    assert ag.compile(lambda x: x * 2.0)(x).op.pure
+
+
 def test_reading_a_draw_while_recording_is_an_error():
     f = ag.compile(lambda: 1.0 if random.uniform(generator()) > 0.5 else 0.0)
     with pytest.raises(ag.CompileError, match="needs the value"):

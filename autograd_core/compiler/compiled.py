@@ -650,7 +650,8 @@ class Compiled:
             if node._requires:
                 rule = functools.partial(self._rule, plan, place, _Memo())
                 plan.ops[i] = Op(self._name, functools.partial(self._again, plan, place),
-                                 EachInput(rule), f"{self._name}(...)")
+                                 EachInput(rule), f"{self._name}(...)",
+                                 pure=not capture.draws)
 
     # Derivatives of results.
 
