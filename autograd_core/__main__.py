@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 def _signed(arguments: Sequence[str] | None) -> list[str]:
     """A formula may begin with a minus, which argparse would take for an option."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return [f" {text}" if text.startswith("-") and len(text) > 1 and text[1] not in "-h"
-            and not text[1:].isdigit() else text for text in given]
+    return [f" {text}" if text.startswith("-") and text != "-h" and text[1:2] != "-" else text
+            for text in given]
 
 
 def _assignment(text: str) -> tuple[str, Any]:

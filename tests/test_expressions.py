@@ -230,6 +230,8 @@ def test_arrays(capsys):
 def test_numbers_may_be_formulas_without_variables(capsys):
     assert run(capsys, "sin(x)", "x=pi/2")[1] == "sin(x) = 1.0\n"
     assert run(capsys, "-x + 1", "x=-1e-3")[1] == "-x + 1 = 1.001\n"
+    assert run(capsys, "-hypot(x, 4)", "x=3")[1] == "-hypot(x, 4) = -5.0\n"
+    assert run(capsys, "-1")[1] == "-1 = -1.0\n"
     assert run(capsys, "2 + 2")[1] == "2 + 2 = 4.0\n"
     assert run(capsys, "2 + 2", "--grad")[0] == 0
 
@@ -255,7 +257,7 @@ def test_infinity_is_a_result_and_no_warning(capsys):
     (["x", "x="], 2, "empty"),
     (["x", "x=1,2;3"], 2, "different lengths"),
     (["e", "e=1"], 2, "meaning of its own"),
-    (["x", "x=1", "--grad", "-1"], 1, "order of a derivative"),
+    (["x", "x=1", "--grad=-1"], 1, "order of a derivative"),
     (["x", "x=1", "--wrt", "z"], 1, "--wrt z"),
     (["x @ x", "x=1,2;3,4;5,6"], 1, "inner sizes"),
     (["x", "x=1", "--render", "f.xyz"], 1, "unknown format 'xyz'"),

@@ -90,8 +90,10 @@ def describe_backward(
     """The forward and the backward pass in two groups, or the backward pass alone.
 
     Dotted edges tie each node of the forward pass to what its rules made. Alone, the values of the
-    forward pass that the backward pass uses are drawn as inputs.
+    forward pass that the backward pass uses are drawn as inputs. The gradients are nodes here, so
+    that those left behind by an earlier pass are shown only if asked for.
     """
+    details["grads"] = bool(details.get("grads"))
     found = record_backward(graph)
     sides = {True: Side(FORWARD), False: Side(BACKWARD)}
 

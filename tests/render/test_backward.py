@@ -47,6 +47,21 @@ def test_ties_lead_from_a_node_to_what_its_rules_made():
     assert source.count("style=dotted") == 3 and source.count("subgraph cluster_") == 2
 
 
+def test_gradients_of_an_earlier_pass_are_shown_if_asked_for():
+    _, _, f = expression()
+    f.backward()
+    assert all(n.grad is None for n in drawing_of(f, backward=True).nodes)
+    assert by_title(drawing_of(f, backward=True, grads=True))["x"].grad.array is not None
+
+
+def test_primitives_of_ones_own_and_what_computes_again():
+    x = ag.tensor(0.7, requires_grad=True, label="x")
+    y = ag.checkpoint(lambda a: np.sin(a) * a)(x) * x
+    drawing = drawing_of(y, backward=True)
+    y.backward()
+    assert by_title(drawing)["∂/∂x"].value.array == pytest.approx(x.grad, rel=1e-14)
+
+
 def test_alone():
     _, _, f = expression()
     drawing = drawing_of(f, backward="alone")
