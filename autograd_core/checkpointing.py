@@ -46,8 +46,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     Inside :func:`compile` it does nothing, since a plan decides by itself what it keeps, and
     nothing where values are watched, as by :func:`debug_nans`.
 
-    Griewank and Walther, "Algorithm 799: revolve" (2000), analyse where to put checkpoints: with
-    √n segments of √n steps each, the memory grows with √n, for one more computation of f.
+    With √n segments of √n steps each the memory grows with √n, for one more computation of f: Chen,
+    Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost" (2016), section 4.1.
 
     >>> def segment(x):
     ...     for _ in range(100):
@@ -113,7 +113,7 @@ def _rule(
     """The cotangents of these inputs; a checkpoint itself where they are recorded."""
     since = tick()
     terms = _pull_back(needed, g, xs, recipe)
-    return terms if capturing() is not None else _forget(terms, since)
+    return terms if capturing() is not None or observe.observed() else _forget(terms, since)
 
 
 def _pull_back(

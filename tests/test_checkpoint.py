@@ -5,6 +5,7 @@ import gc
 import tracemalloc
 import weakref
 from collections import namedtuple
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -572,3 +573,30 @@ def test_constants_that_are_mixed_up_are_found(monkeypatch):
                         lambda x: x + 1 if isinstance(x, np.ndarray) else x)
     with pytest.raises(AssertionError):
         test_derivatives_are_the_same(SEGMENTS["products with a constant"], TRANSFORMS["grad"])
+
+
+# Among many scalars. ----------------------------------------------------------------------------
+
+
+def test_a_graph_of_many_scalars_replays_as_arrays_around_it():
+    """Replayed as a plan from the third time on, with checkpoints and rules of one's own inside."""
+    square = ag.custom_vjp(lambda x: (x * x, x)).defvjp(lambda x, g: (2 * g * x,))
+    wave = ag.checkpoint(lambda x, y: np.sin(x) * y)
+    weights = [ag.tensor(0.1 * i, requires_grad=True) for i in range(40)]
+
+    def loss(weights):
+        total = 0.0
+        for a, b in pairwise(weights):
+            total = total + wave(a, b) + square(a * 2.0 - b).tanh()
+        return total
+
+    graph = ag.Graph(loss(weights))
+    for k in range(5):
+        feed = {w: 0.1 * i - 0.3 * k for i, w in enumerate(weights)}
+        values = list(feed.values())
+        plain = lambda ws: sum(np.sin(a) * b + np.tanh((a * 2.0 - b) ** 2)  # noqa: E731
+                               for a, b in pairwise(ws))
+        np.testing.assert_allclose(graph.fprop(feed), plain(values), rtol=1e-12)
+        graph.bprop()
+        expected = ag.grad(plain)(values)
+        np.testing.assert_allclose([w.grad for w in weights], expected, rtol=1e-9, atol=1e-12)
