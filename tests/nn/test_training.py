@@ -542,28 +542,6 @@ def test_predict_restores_the_mode_also_after_an_error(training, fails):
 # It learns. --------------------------------------------------------------------------------------
 
 
-def test_xor_is_learned_from_every_one_of_a_hundred_seeds():
-    unsolved = []
-    for seed in range(100):
-        model = nn.MLP([2, 8, 1], "tanh", rng=seed)
-        fit(model, XOR, XOR_TARGETS, loss="bce_with_logits", epochs=300, batch_size=4, seed=seed,
-            optimizer=nn.optim.Adam(model.parameters(), lr=0.05))
-        if not np.array_equal(nn.predict(model, XOR) > 0, XOR_TARGETS == 1):
-            unsolved.append(seed)
-    assert unsolved == []
-
-
-def test_a_spiral_of_three_arms():
-    rng = np.random.default_rng(0)
-    radius, arm = np.tile(np.linspace(0.05, 1, 200), 3), np.repeat(np.arange(3), 200)
-    angle = 4 * radius + arm * 2 * np.pi / 3 + rng.normal(0, 0.1, 600)
-    points = radius[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    model = nn.MLP([2, 64, 64, 3], rng=0)
-    history = fit(model, points, arm, loss="cross_entropy", epochs=100, metrics="accuracy",
-                  validation_split=0.2, optimizer=nn.optim.Adam(model.parameters(), lr=0.01))
-    assert history["val_accuracy"][-1] >= 0.99
-
-
 def test_xor_is_learned_unit_by_unit():
     model = nn.Sequential(nn.Layer(2, 4, "tanh", rng=0), nn.Neuron(4, None, rng=1))
     fit(model, XOR, XOR_TARGETS[:, 0], loss="bce_with_logits", epochs=400, batch_size=4,
