@@ -399,7 +399,6 @@ class _Writer:
         operands = [operand(a) for a in step.args]
         spread = None if fused_block else _spread(step)
         if spread is not None:
-            # NumPy broadcasts small arrays faster when it copies than when it computes.
             lines.append(f"{self.known('copyto', np.copyto)}({out}, {operands[spread]})")
             operands[spread] = out
         if ufunc not in (np.maximum, np.minimum):
@@ -660,15 +659,21 @@ class _Writer:
 
 
 def _spread(step: Instruction) -> int | None:
-    """Which operand of a small element-wise operation is to be broadcast to the other's shape."""
+    """Which operand of an element-wise operation is to be copied into the result first.
+
+    NumPy broadcasts small arrays, and makes numbers of truth values, faster when it copies than
+    when it computes.
+    """
     if len(step.args) != 2 or not all(isinstance(a, Var) for a in step.args):
         return None
     whole = step.out.type
     types = [a.type for a in step.args]
     for k, (t, other) in enumerate(zip(types, reversed(types), strict=True)):
-        if t.shape not in ((), whole.shape) and whole.size <= SHORT and (
-            t.dtype == other.dtype == whole.dtype and other.shape == whole.shape
-        ):
+        if other.shape != whole.shape or other.dtype != whole.dtype or t.shape == ():
+            continue
+        if t.dtype == whole.dtype and t.shape != whole.shape and whole.size <= SHORT:
+            return k
+        if t.dtype.kind == "b" and whole.dtype in _FLOATS and t.shape == whole.shape:
             return k
     return None
 
