@@ -216,6 +216,11 @@ class Optimizer:
         counts: list[int] = []
 
         def advance() -> float:
+            # As nearly always: no group has settings of its own.
+            if counts and len(self.groups) == 1 and len(self.groups[0]) == 1:
+                self._now = numbers_of(self, self.steps)
+                self.steps += 1
+                return float(self._now[0])
             numbers = [numbers_of(rule, self.steps) for rule in self._rules()]
             counts[:] = map(len, numbers)
             self._now = tuple([float(x) for of_group in numbers for x in of_group])
@@ -223,7 +228,7 @@ class Optimizer:
             return self._now[0]
 
         def entry(k: int) -> Callable[[], float]:
-            return lambda: self._now[k]
+            return lambda: float(self._now[k])
 
         # Python computes the numbers of a step anew at each run: the first call, all of them.
         first = ag.callback(advance)
