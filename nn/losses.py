@@ -137,6 +137,11 @@ def _check_weights(weights: Any, name: str, what: str, some: bool) -> None:
         raise ValueError(f"{name}: {what} is 0 everywhere: there is nothing to average")
 
 
+def _largest(values: Any) -> Any:
+    """The largest of one or more integers; of few, by Python: NumPy takes longer to begin."""
+    return max(values.ravel().tolist()) if values.size <= 64 else np.maximum.reduce(values, None)
+
+
 #: Unsigned integers of the same bytes, and what 1 looks like there: floating point numbers from
 #: 0 to 1 are in the same order as their bits, those below 0 and NaN look larger.
 _BITS: dict[np.dtype[Any], tuple[np.dtype[Any], int]] = {
@@ -150,7 +155,7 @@ def _check_probabilities(values: Any, name: str, what: str) -> None:
     known = _BITS.get(values.dtype)
     if known and isinstance(values, (np.ndarray, np.generic)) and values.size:
         unsigned, one = known
-        if np.maximum.reduce(values.view(unsigned), None) <= one:  # one pass instead of four
+        if _largest(values.view(unsigned)) <= one:  # one pass instead of four
             return
     fine = (values >= 0) & (values <= 1)
     if not fine.all():
@@ -472,7 +477,7 @@ def check_labels(labels: Any, classes: int, name: str = "cross_entropy") -> None
     # One pass instead of two: seen as unsigned, a negative integer has its highest bit set.
     seen = labels.view(_UNSIGNED.get(dtype, dtype))
     limit = classes if dtype.kind == "u" else min(classes, 1 << (8 * dtype.itemsize - 1))
-    if np.maximum.reduce(seen, None) >= limit:
+    if _largest(seen) >= limit:
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(
             f"{name}: label {wrong} is out of range for {classes} classes (0 to "

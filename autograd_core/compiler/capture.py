@@ -127,8 +127,8 @@ def _shown(x: Node) -> Any:
 def _read_only(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = value.view()
-        value.flags.writeable = False
-        return value[()]
+        value.setflags(False)
+        return value if value.ndim else value[()]
     return float(value) if type(value) is Weak else value
 
 
@@ -139,12 +139,15 @@ _NUMBER, _NOTHING = Type(np.dtype(float), (), True), Type(np.dtype(bool), ())
 class _Call:
     """The Python function of a callback, its other arguments, and the type of what it returns."""
 
-    __slots__ = ("__name__", "_args", "_function", "kind")
+    __slots__ = ("__name__", "_args", "_function", "_rest", "kind")
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any]) -> None:
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self._args = tuple(_HOLE if isinstance(x, Node) else x for x in args)
+        #: The other arguments where the first one is the only array, as in most checks.
+        self._rest = self._args[1:] if [x is _HOLE for x in self._args].count(True) == 1 and (
+            self._args[0] is _HOLE) else None
         self.kind: Type | None = None
 
     @property
@@ -154,6 +157,11 @@ class _Call:
         return self._function if not self._args and self.kind is _NUMBER else None
 
     def __call__(self, *arrays: Any) -> Any:
+        if self._rest is not None:
+            result = self._function(_read_only(arrays[0]), *self._rest)
+            if result is None and self.kind is _NOTHING:
+                return np.False_
+            return self.checked(result)
         rest = iter(arrays)
         result = self._function(
             *(_read_only(next(rest)) if x is _HOLE else x for x in self._args)
