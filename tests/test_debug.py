@@ -606,6 +606,13 @@ def test_gradients_of_compiled_functions():
     assert "trap" in str(error)
 
 
+def test_checkpoints_are_looked_into():
+    f = ag.checkpoint(lambda x: np.where(x > 0, np.sqrt(x), 0.0).sum())
+    error = alarm(ag.grad(f), np.zeros(2))
+    assert error.node.op.name == "sqrt"
+    assert "trap" in str(error)
+
+
 def test_results_are_what_they_are_otherwise():
     t = leaf([1.0, 2.0])
     rng = np.random.default_rng(0)

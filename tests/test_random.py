@@ -515,6 +515,28 @@ def test_whoever_recomputes_a_result_knows_that_it_was_drawn():
     assert ag.compile(lambda x: x * 2.0)(x).op.pure
 
 
+def test_checkpoints_draw_once():
+    def f(x, rng):
+        mask = random.dropout_mask(rng, 0.5, 3, np.float64)
+        return (random.normal(rng, x, np.exp(x)) * mask).sum() ** 2
+
+    rngs = [generator() for _ in range(4)]
+    compiled = ag.compile(f)
+    ways = [
+        ag.value_and_grad(lambda x: f(x, rngs[0])),
+        ag.value_and_grad(ag.checkpoint(lambda x: f(x, rngs[1]))),
+        ag.value_and_grad(ag.checkpoint(lambda x: compiled(x, rngs[2]))),
+        ag.compile(lambda x: ag.value_and_grad(ag.checkpoint(lambda x: f(x, rngs[3])))(x)),
+    ]
+    x = np.array([0.1, 0.2, 0.3])
+    for _ in range(3):
+        expected, *others = (way(x) for way in ways)
+        for found in others:
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert all(rng.bit_generator.state == rngs[0].bit_generator.state for rng in rngs)
+
+
 def test_reading_a_draw_while_recording_is_an_error():
     f = ag.compile(lambda: 1.0 if random.uniform(generator()) > 0.5 else 0.0)
     with pytest.raises(ag.CompileError, match="needs the value"):
