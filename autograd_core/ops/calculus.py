@@ -406,10 +406,14 @@ def cov(
     x = concatenate(rows, 0) if len(rows) > 1 else rows[0]
     n = x.shape[1]
     weights = None
-    for w in (fweights, aweights):
+    for kind, w in (("fweights", fweights), ("aweights", aweights)):
         if w is None:
             continue
-        w = astype(lift(w), dtype)
+        w = lift(w)
+        if kind == "fweights" and w.dtype.kind == "f":
+            require(w == np.rint(w), TypeError("cov: fweights must be whole numbers"))
+        require(w >= 0, ValueError(f"cov: {kind} must not be negative"))
+        w = astype(w, dtype)
         if w.ndim > 1 or w.shape != (n,):
             raise RuntimeError(f"cov: weights of shape {w.shape} for {n} samples")
         weights = w if weights is None else weights * w

@@ -242,6 +242,10 @@ def take(
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     if axis is None:
         arr, indices, axis = arr.reshape((-1,)), lift(indices).reshape((-1,)), 0
+    if arr.ndim != np.ndim(indices):
+        raise ValueError(
+            f"take_along_axis: indices of {np.ndim(indices)} axes for an array of {arr.ndim}"
+        )
     return getitem(arr, index_along_axis(arr, indices, _normal(axis, arr.ndim)))
 
 
@@ -297,16 +301,20 @@ def diagflat(v: Array, k: int = 0) -> Array:
     return diag(lift(v).reshape((-1,)), k)
 
 
+def _triangle(m: Array, k: int) -> Array:
+    """Where the elements on and below a diagonal are; a vector stands for the rows of a square."""
+    rows, columns = (m.shape * 2)[-2:] if m.ndim == 1 else m.shape[-2:]
+    return np.tri(rows, columns, k, dtype=bool, like=m)
+
+
 @implements(np.tril)
 def tril(m: Array, k: int = 0) -> Array:
-    rows, columns = m.shape[-2:]
-    return np.where(np.tri(rows, columns, k, dtype=bool, like=m), m, 0)
+    return np.where(_triangle(m, k), m, 0)
 
 
 @implements(np.triu)
 def triu(m: Array, k: int = 0) -> Array:
-    rows, columns = m.shape[-2:]
-    return np.where(np.tri(rows, columns, k - 1, dtype=bool, like=m), 0, m)
+    return np.where(_triangle(m, k - 1), 0, m)
 
 
 @implements(np.extract)

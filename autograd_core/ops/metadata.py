@@ -34,11 +34,17 @@ isclose_ = define(
 )
 
 
+def refuse_order(function: str, order: Any) -> None:
+    """Raise for the names of fields, which arrays of numbers have not."""
+    if order is not None:
+        raise ValueError(f"{function}: order={order!r} names fields, of which a Tensor has none")
+
+
 @implements(np.argsort)
 def argsort(
     a: Array, axis: int = -1, kind: Any = None, order: None = None, *, stable: bool | None = None
 ) -> Array:
-    refuse_options("argsort", order=order)
+    refuse_order("argsort", order)
     return argsort_(a, axis=axis, kind="stable" if stable else kind)
 
 

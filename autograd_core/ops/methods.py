@@ -56,6 +56,8 @@ def _refuse_out(method: str, out: Any) -> None:
 def _accumulate(of: Reduction) -> Reduction:
     def accumulate(array: Array, axis: int = 0, dtype: Any = None, out: Any = None) -> Array:
         _refuse_out("accumulate", out)
+        if array.ndim == 0:
+            raise TypeError("accumulate: needs one axis or more, got shape ()")
         (axis,) = normalise(axis, array.ndim, "axis")
         return of(array if dtype is None else astype(array, dtype), axis)
 

@@ -117,6 +117,8 @@ def vecmat(x1: Array, x2: Array, /) -> Array:
 @implements(np.linalg.multi_dot)
 def multi_dot(arrays: Sequence[Array], *, out: None = None) -> Array:
     refuse_options("multi_dot", out=out)
+    if len(arrays) < 2:
+        raise ValueError("multi_dot: needs two arrays or more")
     result = lift(arrays[0])
     for x in arrays[1:]:
         result = result @ lift(x)
@@ -127,7 +129,7 @@ def multi_dot(arrays: Sequence[Array], *, out: None = None) -> Array:
 def matrix_power(a: Array, n: int) -> Array:
     """a multiplied with itself n times, by repeated squaring; of its inverse for n < 0."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"matrix_power: needs square matrices, got shape {a.shape}")
+        raise np.linalg.LinAlgError(f"matrix_power: needs square matrices, got shape {a.shape}")
     n = operator.index(n)
     if n < 0:
         a, n = np.linalg.inv(a), -n
@@ -190,6 +192,8 @@ def _explicit(subscripts: str, ndims: Sequence[int]) -> tuple[tuple[str, ...], s
             raise ValueError(f"einsum: the term {term!r} does not fit an operand with {n} axes")
         named.append(full)
     if arrow:
+        if ellipsis and "..." not in right:
+            raise ValueError(f"einsum: the output of {subscripts!r} leaves out the axes of '...'")
         output = right.replace("...", ellipsis)
     else:  # implicit: the ellipsis, then the letters that stand once, in alphabetical order
         letters = left.replace(",", "").replace(".", "")

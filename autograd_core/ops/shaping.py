@@ -272,8 +272,7 @@ def roll(a: Array, shift: Any, axis: Any = None) -> Array:
     if axis is None:
         return reshape(roll(ravel(a), shift, 0), a.shape)
     axes = normalise(axis, a.ndim, "axis")
-    shifts = [shift] * len(axes) if np.ndim(shift) == 0 else list(shift)
-    for i, steps in zip(axes, shifts, strict=True):
+    for steps, i in np.broadcast(shift, axes):
         cut = -operator.index(steps) % a.shape[i] if a.shape[i] else 0
         if cut:
             before = (slice(None),) * i
@@ -437,6 +436,8 @@ def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Array]:
 
 @implements(np.hsplit)
 def hsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
+    if ary.ndim < 1:
+        raise ValueError("hsplit: needs one axis or more, got shape ()")
     return split(ary, indices_or_sections, 1 if ary.ndim > 1 else 0)
 
 
@@ -449,6 +450,8 @@ def vsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
 
 @implements(np.dsplit)
 def dsplit(ary: Array, indices_or_sections: Any) -> list[Array]:
+    if ary.ndim < 3:
+        raise ValueError(f"dsplit: needs three axes or more, got shape {tuple(ary.shape)}")
     return split(ary, indices_or_sections, 2)
 
 
@@ -520,6 +523,13 @@ _STATISTICS: dict[str, Any] = {
     "maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min
 }
 
+#: Each mode and the option that belongs to it.
+_PAD_OPTIONS = {
+    "constant": "constant_values", "empty": "", "edge": "", "wrap": "", "linear_ramp": "end_values",
+    "reflect": "reflect_type", "symmetric": "reflect_type", **dict.fromkeys(
+        _STATISTICS, "stat_length"),
+}
+
 
 @implements(np.pad)
 def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) -> Array:
@@ -537,11 +547,13 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) ->
     if callable(mode):
         raise NotImplementedError("pad: a function as the mode writes into what it is given; "
                                   "join what it computes with np.concatenate")
+    if mode not in _PAD_OPTIONS:
+        raise ValueError(f"pad: {mode!r} is not a mode")
+    if not options.keys() <= {_PAD_OPTIONS[mode]}:
+        raise ValueError(f"pad: options {sorted(options)} do not belong to mode {mode!r}")
     odd = options.pop("reflect_type", "even") == "odd" and mode in ("reflect", "symmetric")
     lengths, ends = options.pop("stat_length", None), options.pop("end_values", 0)
     values = options.pop("constant_values", 0)
-    if options:
-        raise ValueError(f"pad: unknown options {sorted(options)}")
     if mode in ("constant", "empty"):
         if isinstance(values, Node) or np.ndim(values) == 0:
             return _pad_with(array, widths, values)
@@ -552,8 +564,6 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) ->
                             for i in range(array.ndim))
                 array = _pad_with(array, one, side[end])
         return array
-    if mode not in (*_COPYING, *_STATISTICS, "linear_ramp"):
-        raise ValueError(f"pad: {mode!r} is not a mode")
     if array.dtype.kind in "biu" and (odd or mode not in _COPYING):
         return _pad_integers(array, widths, mode, odd, lengths, ends)
     each = np.broadcast_to(np.asarray(lengths, object), (array.ndim, 2))
@@ -625,8 +635,8 @@ def _pad_statistic(
     n = array.shape[axis]
     for end, (size, length) in enumerate(zip(width, lengths, strict=True)):
         length = n if length is None else min(operator.index(length), n)
-        if length < 1:
-            raise ValueError(f"pad: stat_length must be positive, got {length}")
+        if length < 0:
+            raise ValueError(f"pad: stat_length must not be negative, got {length}")
         chunk = slice(0, length) if end == 0 else slice(n - length, n)
         piece = getitem(array, (slice(None),) * axis + (chunk,))
         value = _STATISTICS[mode](piece, axis=axis, keepdims=True)

@@ -17,7 +17,7 @@ from ..node import Array, Node, require, value_of
 from ..op import define, implements, lift, refuse_options
 from .flow import stop_gradient
 from .indexing import getitem, take_along_axis
-from .metadata import argsort_, isin
+from .metadata import argsort_, isin, refuse_order
 from .reductions import Axis, weights_along
 from .shaping import (
     along,
@@ -43,7 +43,7 @@ def sort(
     *, stable: bool | None = None,
 ) -> Array:
     """Always by a stable sort: of equal elements, the first keeps the first place."""
-    refuse_options("sort", order=order)
+    refuse_order("sort", order)
     a, axis = along(a, axis)
     return take_along_axis(a, argsort_(a, axis=axis, kind="stable"), axis)
 
@@ -53,7 +53,7 @@ def partition(
     a: Array, kth: Any, axis: int | None = -1, kind: str = "introselect", order: None = None
 ) -> Array:
     """The kth elements in their sorted places; the order around them is NumPy's argpartition's."""
-    refuse_options("partition", order=order)
+    refuse_order("partition", order)
     a, axis = along(a, axis)
     return take_along_axis(a, argpartition_(a, kth=_places(kth), axis=axis), axis)
 

@@ -1483,16 +1483,87 @@ REFUSED = [
         (np.add.accumulate, (x(),), {}), (np.add.reduceat, (x(3), [3]), {}),
         (np.add.reduceat, (x(3), [-1]), {}), (np.add.reduce, (x(3), 1), {}),
         (np.maximum.reduce, (x(0),), {}),
+        (np.linalg.inv, (x(2, 3),), {}), (np.linalg.solve, (x(2, 2), x(3)), {}),
+        (np.linalg.solve, (x(2, 3), x(2)), {}), (np.linalg.det, (x(2, 3),), {}),
+        (np.linalg.slogdet, (x(3),), {}), (np.linalg.cholesky, (x(2, 3),), {}),
+        (np.linalg.qr, (x(3),), {}), (np.linalg.qr, (x(2, 2),), {"mode": "guess"}),
+        (np.linalg.eigh, (x(2, 3),), {}), (np.linalg.eigvalsh, (x(3),), {}),
+        (np.linalg.eigh, (x(2, 2), "X"), {}), (np.linalg.svd, (x(3),), {}),
+        (np.linalg.svdvals, (x(3),), {}), (np.linalg.pinv, (x(3),), {}),
+        (np.linalg.lstsq, (x(2, 2, 2), x(2)), {}), (np.linalg.lstsq, (x(3, 2), x(2)), {}),
+        (np.linalg.norm, (x(2, 2, 2), 2), {}), (np.linalg.norm, (x(3), "fro"), {}),
+        (np.linalg.norm, (x(2, 2), 3), {}), (np.linalg.norm, (x(2, 2), None, 2), {}),
+        (np.linalg.norm, (x(2, 2), 2, (0, 0)), {}), (np.linalg.norm, (x(2, 2), 2, (0, 1, 2)), {}),
+        (np.linalg.norm, (x(2, 2), "x"), {}), (np.linalg.matrix_norm, (x(3),), {}),
+        (np.linalg.vector_norm, (x(3),), {"axis": 1}), (np.linalg.cond, (x(3),), {}),
+        (np.linalg.cond, (x(0, 0),), {}), (np.linalg.tensorinv, (x(4, 4),), {"ind": 0}),
+        (np.linalg.tensorinv, (x(2, 3),), {"ind": 1}), (np.linalg.tensorsolve, (x(2, 3), x(2)), {}),
+        (np.linalg.matrix_power, (x(2, 3), 2), {}), (np.linalg.multi_dot, ([x(2, 2)],), {}),
+        (np.linalg.trace, (x(3),), {}), (np.linalg.diagonal, (x(3),), {}),
+        (np.linalg.cross, (x(2), x(2)), {}),
+        (np.linalg.matrix_rank, (x(2, 2),), {"tol": 1, "rtol": 1}),
+        (np.linalg.matrix_transpose, (x(3),), {}), (np.linspace, (x(), 1.0, -1), {}),
+        (np.linspace, (x(), 1.0, 2.5), {}), (np.geomspace, (x(), 0.0), {}),
+        (np.bincount, (np.array([-1]), x(1)), {}), (np.bincount, (np.array([1, 2]), x(3)), {}),
+        (np.histogram, (x(3), 0), {}), (np.histogram, (x(3), np.array([1.0, 0.0])), {}),
+        (np.histogram, (x(3), 2.5), {}), (np.histogram, (x(3), 2, (1.0, 0.0)), {}),
+        (np.histogramdd, (x(3, 2), [2]), {}), (np.polyfit, (x(3), x(2), 1), {}),
+        (np.polyfit, (x(3), x(3), -1), {}), (np.polyder, (x(3), -1), {}),
+        (np.poly, (x(2, 3),), {}),
+        (np.trim_zeros, (x(3), "x"), {}), (np.nanquantile, (x(3), 2.0), {}),
+        (np.quantile, (x(3), 0.5), {"weights": x(3)}),
+        (np.quantile, (x(3), 0.5), {"weights": np.array([1.0, -1, 1]), "method": "inverted_cdf"}),
+        (np.quantile, (x(2, 3), 0.5), {"weights": np.ones(3), "method": "inverted_cdf"}),
+        (np.nanmedian, (x(3), 1), {}), (np.searchsorted, (x(3), 0.5, "mid"), {}),
+        (np.digitize, (x(3), np.array([0.0, 2, 1])), {}), (np.lexsort, ((x(3), x(2)),), {}),
+        (np.ix_, (x(2, 2),), {}), (np.unravel_index, (ints(3, low=20, high=30), (2, 3)), {}),
+        (np.ravel_multi_index, ((ints(2, low=5, high=9), ints(2)), (2, 3)), {}),
+        (np.packbits, (x(3),), {}), (np.take, (x(3), [0]), {"mode": "x"}),
+        (np.pad, (x(3), 1, "guess"), {}), (np.pad, (x(3), 1.5), {}),
+        (np.pad, (x(0), 1, "edge"), {}), (np.pad, (x(3), 1), {"end_values": 1}),
+        (np.subtract.reduce, (x(2, 2), (0, 1)), {}), (np.subtract.reduce, (x(0),), {}),
+        (np.hypot.accumulate, (x(3), 1), {}), (np.fmax.reduce, (x(0),), {}),
+        (np.fmax.reduce, (x(3),), {"where": np.array([True, False, True])}),
+        (np.argsort, (x(3), 1), {}), (np.argpartition, (x(3), 5), {}),
+        (np.count_nonzero, (x(3), 1), {}), (np.all, (x(3), 1), {}), (np.ptp, (x(0),), {}),
+        (np.argmax, (x(0),), {}), (np.nanargmax, (x(0),), {}),
+        (np.average, (x(2),), {"weights": np.array([1.0, -1])}), (np.std, (x(3), 2), {}),
+        (np.percentile, (x(2, 3), 50, 2), {}), (np.cumprod, (x(3), 2), {}),
+        (np.sum, (x(3), "a"), {}), (np.sum, (x(3), 1.5), {}), (np.reshape, (x(6), (3, 2), "Q"), {}),
+        (np.ravel, (x(6), "Q"), {}), (np.hstack, ([x(2), x(2, 2)],), {}),
+        (np.vstack, ([x(2), x(3)],), {}), (np.dstack, ([x(2), x(3)],), {}),
+        (np.column_stack, ([x(2), x(3)],), {}), (np.stack, ([],), {}), (np.concatenate, ([],), {}),
+        (np.hsplit, (x(5), 2), {}),
+        (np.broadcast_to, (x(3), (-1,)), {}), (np.vecdot, (x(3), x(2)), {}),
+
+        (np.ediff1d, (ints(3), 0.5), {}), (np.corrcoef, (x(2, 2, 2),), {}),
+        (np.cov, (x(3), x(2)), {}), (np.cov, (x(2, 3),), {"fweights": np.array([1, 2])}),
+        (np.cov, (x(2, 3),), {"fweights": np.array([1.5, 2, 1])}),
+        (np.cov, (x(2, 3),), {"aweights": np.array([-1.0, 2, 1])}),
+        (np.select, ([mask(3)], [x(2)]), {}), (np.where, (mask(3), x(2), x(3)), {}),
+        (np.sqrt, (x(3), x(3), x(3)), {}), (np.sort, (x(3),), {"order": "f"}),
+        (np.repeat, (x(3), -1), {}), (np.tile, (x(3), -1), {}), (np.expand_dims, (x(3), 1.5), {}),
+        (np.squeeze, (x(1, 3), 1), {}), (np.moveaxis, (x(2, 3), (0, 0), (0, 1)), {}),
+        (np.interp, (x(3), x(3), x(2)), {}),
+        (np.unique, (x(3),), {"axis": 2}), (np.take_along_axis, (x(3), np.array([0.5]), 0), {}),
+        (np.take_along_axis, (x(2, 3), np.array([1]), 1), {}),
+        (np.tensordot, (x(2, 3), x(3), "a"), {}), (np.einsum, ("ij->",), {}),
+        (np.einsum, ("i$", x(3)), {}), (np.einsum, ("ij->ik", x(2, 3)), {}),
+        (np.einsum, ("ii->ii", x(2, 2)), {}), (np.einsum, (x(2, 3), [0, 0]), {}),
+        (np.einsum, ("ij,jk->ik", x(2, 3)), {}), (np.einsum, ("...i->i", x(2, 3)), {}),
+        (np.einsum, ("i->i", x(2, 3)), {}),
     )
 ]
 
 
 @pytest.mark.parametrize("row", REFUSED, ids=str)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_numpy_refuses_is_refused(row):
+    """With an error that a handler written for NumPy's own catches."""
     bound = Bound(row)
-    with pytest.raises((ValueError, TypeError, IndexError)):
+    with pytest.raises((ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError)) as e:
         bound(bound.values)
-    with pytest.raises((ValueError, TypeError, IndexError)):
+    with pytest.raises(e.type):
         bound(bound.tensors())
 
 

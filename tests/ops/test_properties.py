@@ -333,3 +333,126 @@ def test_repeating_and_padding(where, repeats, width):
         positions = f(np.arange(1.0, x.size + 1).reshape(shape)).astype(int)
         expected = np.bincount(positions.ravel(), w.ravel(), x.size + 1)[1:].reshape(shape)
         close(back(w)[0], expected, 1e-12)
+
+
+@st.composite
+def written_subscripts(draw):
+    """Subscripts as people write them: an ellipsis, no output, sizes of 1, spaces, axis numbers."""
+    sizes = {c: draw(st.integers(1, 3)) for c in "abc"}
+    rest = tuple(draw(st.lists(st.integers(1, 3), max_size=2)))
+    terms, shapes = [], []
+    for _ in range(draw(st.integers(1, 3))):
+        letters = draw(st.lists(st.sampled_from("abc"), max_size=3))
+        shape = [1 if draw(st.integers(0, 5)) == 0 and letters.count(c) == 1 else sizes[c]
+                 for c in letters]
+        term = "".join(letters)
+        if draw(st.booleans()):
+            at = draw(st.integers(0, len(letters)))
+            kept = rest[draw(st.integers(0, len(rest))) :]
+            term = term[:at] + "..." + term[at:]
+            shape[at:at] = [1 if draw(st.integers(0, 4)) == 0 else n for n in kept]
+        terms.append(term)
+        shapes.append(tuple(shape))
+    used = sorted(set("".join(terms)) - {"."})
+    if draw(st.booleans()):
+        output = "".join(draw(st.permutations(used)))[: draw(st.integers(0, len(used)))]
+        at = draw(st.integers(0, len(output)))
+        dots = "..." if any("..." in term for term in terms) else ""
+        output = f"->{output[:at]}{dots}{output[at:]}"
+    else:
+        output = ""
+    return ", ".join(terms) + output, shapes
+
+
+def _as_lists(text, xs):
+    """The other spelling: operands, each followed by its axes; an output behind."""
+    left, arrow, right = text.replace(" ", "").partition("->")
+
+    def axes(term):
+        before, dots, after = term.partition("...")
+        return [*("abc".index(c) for c in before), *([Ellipsis] if dots else []),
+                *("abc".index(c) for c in after)]
+
+    pairs = zip(xs, left.split(","), strict=True)
+    operands = [part for x, term in pairs for part in (x, axes(term))]
+    return [*operands, axes(right)] if arrow else operands
+
+
+@bounded
+@given(spec=written_subscripts(), optimize=st.sampled_from([False, True, "optimal"]))
+def test_einsum_as_it_is_written(spec, optimize):
+    """Linear in each operand: the gradient along a direction is the value at the direction."""
+    text, shapes = spec
+    xs = [_array(shape, i) for i, shape in enumerate(shapes)]
+    try:
+        expected = np.einsum(text, *xs)
+    except ValueError:
+        with pytest.raises(ValueError, match=r".+"):
+            np.einsum(text, *map(ag.tensor, xs))
+        return
+    y, back = ag.vjp(lambda *xs: np.einsum(text, *xs, optimize=optimize), *xs)
+    close(y, expected, 1e-12)
+    close(np.einsum(*_as_lists(text, list(map(ag.tensor, xs)))).data, expected, 1e-12)
+    w = np.asarray(_weights(np.shape(y)))
+    for position, g in enumerate(back(w)):
+        assert g.shape == shapes[position]
+        along = np.random.default_rng(3).standard_normal(shapes[position])
+        moved = [*xs[:position], along, *xs[position + 1 :]]
+        close(np.sum(g * along), np.sum(w * np.einsum(text, *moved)), 1e-10)
+
+
+@bounded
+@given(data=st.data())
+def test_tensors_as_indices(data):
+    """An index of Tensors takes what the same index of arrays takes, and a replay reads it anew."""
+    shape = data.draw(FULL_SHAPES)
+    n = shape[0]
+    places = st.lists(st.integers(-n, n - 1), min_size=1, max_size=4)
+    first, second = data.draw(places), None
+    second = data.draw(st.lists(st.integers(-n, n - 1), min_size=len(first), max_size=len(first)))
+    x = _array(shape)
+    t, i = ag.tensor(x, requires_grad=True), ag.tensor(first)
+    y = t[i, ...] if data.draw(st.booleans()) else t[i]
+    np.testing.assert_array_equal(y.data, x[first])
+    w = _weights(y.shape)
+    y.backward(w)
+    expected = np.zeros(shape)
+    np.add.at(expected, first, w)
+    close(t.grad, expected, 1e-12)
+    graph = ag.Graph(y)
+    i.data = np.array(second)
+    np.testing.assert_array_equal(graph.fprop(), x[second])
+    mask = data.draw(hnp.arrays(bool, shape))
+    np.testing.assert_array_equal(t[ag.tensor(mask)].data, x[mask])
+
+
+PARTLY = {
+    "sum": (np.sum, np.nansum), "prod": (np.prod, np.nanprod), "mean": (np.mean, np.nanmean),
+    "max": (np.max, np.nanmax), "min": (np.min, np.nanmin), "var": (np.var, np.nanvar),
+    "std": (np.std, np.nanstd),
+}
+
+
+@pytest.mark.parametrize("name", PARTLY)
+@bounded
+@given(where=shape_and_axes(), keepdims=st.booleans(), data=st.data())
+def test_reductions_of_a_part(name, where, keepdims, data):
+    """Elements left out by where=, and by being NaN: neither counts, neither gets a gradient."""
+    whole, known = PARTLY[name]
+    shape, axis = where
+    mask = data.draw(hnp.arrays(bool, shape))
+    if not np.all(mask.sum(axis) > 1):
+        return  # nothing left to reduce, or nothing to spread
+    x = _array(shape)
+    options = {"axis": axis, "keepdims": keepdims}
+    extra = {"initial": -9.0 if name == "max" else 9.0} if name in ("max", "min") else {}
+    expected = whole(x, where=mask, **options, **extra)
+    y, back = ag.vjp(lambda x: whole(x, where=mask, **options, **extra), x)
+    close(y, expected, 1e-12)
+    w = np.asarray(_weights(np.shape(y)))
+    (g,) = back(w)
+    close(g[~mask], 0, 0)
+    holes = np.where(mask, x, np.nan)
+    z, back = ag.vjp(lambda x: known(x, **options), holes)
+    close(z, expected, 1e-12)
+    close(back(w)[0], g, 1e-10)
