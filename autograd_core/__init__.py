@@ -20,7 +20,7 @@ and ``checkpointing``, ``check``, ``render``; and ``special``, which is loaded w
 from typing import TYPE_CHECKING, Any
 
 from . import random
-from .check import check_grads
+from .check import GradientCheck, check_grads
 from .checkpointing import checkpoint
 from .compiler.capture import callback, guard, is_compiling
 from .compiler.compiled import compile
@@ -81,6 +81,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CompileError",
     "ConversionError",
+    "GradientCheck",
     "GradientCheckError",
     "GradientError",
     "Graph",

@@ -85,7 +85,12 @@ class NonFiniteError(FloatingPointError):
 
 
 class GradientCheckError(AssertionError):
-    """The analytical and the numerical derivative differ."""
+    """The analytical and the numerical derivative differ; ``check`` holds both."""
+
+    def __init__(self, message: str, check: Any = None) -> None:
+        super().__init__(message)
+        #: The :class:`GradientCheck` that failed.
+        self.check = check
 
 
 class RenderError(ValueError):
