@@ -206,8 +206,9 @@ def _einsum(
 def _table() -> dict[Op, Rule]:
     families: dict[Rule, str] = {
         _elementwise: "identity stop_gradient where astype astype_discrete relu sigmoid softplus "
-                      "round sinc bessel_i fraction whole exponent imag",
-        _along: "sum mean prod max min nanmax nanmin cumsum cumprod logsumexp softmax log_softmax",
+                      "round sinc bessel_i fraction whole exponent imag real conjugate",
+        _along: "sum mean prod max min nanmax nanmin cumsum cumprod logsumexp softmax log_softmax "
+                "fft rfft irfft",
         _reshape: "reshape",
         _transpose: "transpose",
         _broadcast: "broadcast_to",

@@ -9,6 +9,10 @@ A rule is called as ``rule(g, y, *inputs, **attrs)`` with the cotangent ``g`` of
 ``y`` and returns the cotangent of its input. It is pure mathematics in NumPy functions and
 operators: it may return a result that still has to be summed over broadcast axes or cast (the
 walker does both), or ``None`` where the derivative is structurally zero.
+
+Cotangents of complex values pair with tangents without a conjugate, df = Re Σ g dz: a rule
+``g * f'(x)`` is then right for holomorphic functions as it stands, a transpose stays a transpose,
+and where a conjugate is due the rule says so (:func:`conj`).
 """
 
 from __future__ import annotations
@@ -39,12 +43,14 @@ class Case:
     """One call for the tests to make: per input a shape to sample, or a value to pass as it is.
 
     ``prepare`` makes the op's inputs of these where an interval cannot describe its domain: a
-    positive definite matrix, say. It is differentiated through.
+    positive definite matrix, say. It is differentiated through. ``settle`` makes of the result what
+    the inputs determine: eigenvectors at a phase of their own, say.
     """
 
     inputs: tuple[Any, ...]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[..., Sequence[Any]] | None = None
+    settle: Callable[[Any], Any] | None = None
 
 
 def case(*inputs: Any, **attrs: Any) -> Case:
@@ -109,6 +115,8 @@ class Op:
     #: ``accumulate(total, g, *other inputs, **attrs)`` adds to an ndarray, in place, what the only
     #: rule, the first input's, would return: for one that spreads a cotangent among zeros.
     accumulate: Callable[..., None] | None = None
+    #: Whether it is defined, and its rules are right, for complex numbers: tests then sample both.
+    takes_complex: bool = False
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Array:
         """Compute on plain arrays; record a node if any input is one."""
@@ -169,9 +177,16 @@ def define(
     cases: tuple[Case, ...] = (),
     numpy: Callable[..., Any] | None = None,
     accumulate: Callable[..., None] | None = None,
+    takes_complex: bool = False,
 ) -> Op:
-    """Enter a primitive in the tables; ``numpy`` is the NumPy function or ufunc it stands for."""
-    op = Op(name, forward, vjps, formula, domain, cases, accumulate=accumulate)
+    """Enter a primitive in the tables; ``numpy`` is the NumPy function or ufunc it stands for.
+
+    That of a ufunc takes complex numbers if the ufunc does.
+    """
+    if isinstance(numpy, np.ufunc):
+        takes_complex = any("D" in loop.partition("->")[0] for loop in numpy.types)
+    op = Op(name, forward, vjps, formula, domain, cases, accumulate=accumulate,
+            takes_complex=takes_complex)
     if name in OPS:
         raise ValueError(f"define: an op named {name!r} exists already")
     OPS[name] = op
@@ -208,6 +223,26 @@ def implements(*functions: Callable[..., Any] | str) -> Callable[[Function], Fun
 def lift(x: Any) -> Array:
     """``x`` as something with a shape: arrays and nodes as they are, lists through NumPy."""
     return x if hasattr(x, "shape") else np.asarray(x)
+
+
+def conj(x: Array) -> Array:
+    """The complex conjugate; a real x itself, without a copy."""
+    return np.conjugate(x) if x.dtype.kind == "c" else x
+
+
+def is_complex(x: Any) -> bool:
+    """Whether ``x`` is complex: an array, a node, or a Python number."""
+    return isinstance(x, complex) or getattr(x, "dtype", _NONE).kind == "c"
+
+
+def refuse_complex(function: str, *xs: Array) -> None:
+    """Raise for complex operands of a function that NumPy has for real ones only."""
+    for x in xs:
+        if is_complex(x):
+            raise TypeError(f"{function}: not defined for complex numbers")
+
+
+_NONE = np.dtype(np.float64)
 
 
 def refuse_options(function: str, **options: Any) -> None:

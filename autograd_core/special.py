@@ -49,7 +49,19 @@ except ImportError as cause:
     ) from cause
 
 from .node import Array
-from .op import POSITIVE, REAL, Interval, MissingRule, Op, Rule, case, define, lift, zero
+from .op import (
+    POSITIVE,
+    REAL,
+    Interval,
+    MissingRule,
+    Op,
+    Rule,
+    case,
+    define,
+    lift,
+    refuse_complex,
+    zero,
+)
 from .ops import reductions
 from .ops.flow import stop_gradient
 
@@ -115,7 +127,8 @@ def _in_precision(ufunc: np.ufunc, a: Array, b: Array) -> Array:
         a = _like(a, b)
     elif type(b) in _NUMBERS:
         b = _like(b, a)
-    return ufunc(a, b)
+    y = ufunc(a, b)
+    return y.astype(np.result_type(a, b)) if y.dtype == np.complex128 else y
 
 
 def _like(number: float, x: Array) -> Array:
@@ -179,7 +192,7 @@ _inverse_mills = define(
     "inverse_mills",
     lambda x: math.sqrt(2 / math.pi) / erfcx(-math.sqrt(0.5) * x),
     (lambda g, y, x: -g * (y * (x + y)),),
-    "Φ'(x) / Φ(x) (DLMF 7.8)", cases=_SHAPES,
+    "Φ'(x) / Φ(x) (DLMF 7.8)", cases=_SHAPES, takes_complex=True,
 )
 log_ndtr: np.ufunc = _enter(
     "log_ndtr", (lambda g, y, x: g * _inverse_mills(x),), "ln Φ(x) (DLMF 7.20)", REAL
@@ -224,6 +237,7 @@ digamma = psi
 
 def _polygamma_forward(n: Array, x: Array) -> Array:
     """(-1)ⁿ⁺¹ n! ζ(n + 1, x) (DLMF 5.15), in the precision of x."""
+    refuse_complex("polygamma", x)  # SciPy has no ζ of complex numbers
     if isinstance(n, (int, np.integer)):
         n = int(n)
         return psi(x) if n == 0 else (
@@ -322,6 +336,7 @@ def _slope_by_integral(a: Array, x: Array, order: int, side: int) -> Array:
 
 
 def _gamma_slope_forward(a: Array, x: Array, order: int) -> Array:
+    refuse_complex("gamma_slope", a, x)
     dtype = np.result_type(a, x)
     a, x = (np.asarray(v, np.float64) for v in np.broadcast_arrays(a, x))
     y = np.where((a > 0) & (x == 0), 0.0, np.where((a > 0) & (x == np.inf), np.inf, np.nan))
@@ -498,9 +513,11 @@ ive: np.ufunc = _enter(
     "ive",
     (
         _missing("ive", "v"),
-        lambda g, y, v, x: g * (0.5 * (ive(v - 1, x) + ive(v + 1, x)) - np.sign(x) * y),
+        # Of a complex x the exponent is its real part, which is not holomorphic.
+        lambda g, y, v, x: g * (0.5 * (ive(v - 1, x) + ive(v + 1, x)))
+        - np.sign(np.real(x)) * np.real(g * y),
     ),
-    "e^-|x| I_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
+    "e^-|Re x| I_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
 )
 
 # Entropies. -------------------------------------------------------------------------------------

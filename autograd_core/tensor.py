@@ -27,9 +27,9 @@ from .errors import (
     describe,
     explain,
 )
-from .node import Array, Cell, Node, tick
+from .node import Array, Cell, Node, tick, value_of
 from .op import OPS, Op
-from .ops import elementwise, flow, indexing, products, reductions, shaping
+from .ops import complex_parts, elementwise, flow, indexing, products, reductions, shaping
 
 __all__ = ["Tensor", "Value", "array", "asarray", "full", "no_grad", "stop_gradient", "tensor"]
 
@@ -165,6 +165,11 @@ def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
                     requires = True
                 raw.append(x._data if x._lent is None else x.settle())
             elif type(x) in _NUMBERS:
+                if type(x) is complex and np.float64 in map(type, map(value_of, kept)):
+                    # 2j * np.float64(1) is for Python to compute, as 2j * 1.0 is, and no NumPy
+                    # scalar.
+                    x = np.complex128(x)
+                    changed.append((len(raw), x))
                 raw.append(x)
             else:
                 x = constant(x, op)
@@ -299,13 +304,8 @@ def as_data(data: Any, dtype: Any = None) -> Array:
 def check_differentiable(data: Array, what: str) -> None:
     """Raise unless a gradient with respect to ``data`` makes sense."""
     kind = data.dtype.kind
-    if kind == "f":
+    if kind in "fc":
         return
-    if kind == "c":
-        raise GradientError(
-            f"{what} of dtype {data.dtype}: gradients of complex values are not supported yet; "
-            "pass the real and the imaginary part as two arrays"
-        )
     fix = "; use `dtype=float` or write 2.0 instead of 2" if kind in "iub" else ""
     raise GradientError(
         f"{what} of dtype {data.dtype} (at {caller()}): "
@@ -600,22 +600,22 @@ class Tensor(Node):
         return self._data.size  # type: ignore[no-any-return]
 
     @property
+    def real(self) -> Any:
+        """The real part; a real Tensor itself."""
+        return complex_parts.real(self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return complex_parts.imag(self)
+
+    @property
     def T(self) -> Any:
         return shaping.transpose(self)
 
     @property
     def mT(self) -> Any:
         return shaping.matrix_transpose(self)
-
-    @property
-    def real(self) -> Any:
-        """The real part; a real Tensor itself."""
-        return np.real(self)
-
-    @property
-    def imag(self) -> Any:
-        """The imaginary part."""
-        return np.imag(self)
 
     def _name(self) -> str:
         return f"Tensor {self.label!r}" if self.label else "a Tensor"
@@ -651,9 +651,12 @@ class Tensor(Node):
         can be differentiated again; a leaf and its gradient then refer to each other until
         ``zero_grad`` or the garbage collector parts them.
 
-        Raises :class:`GradientError` without ``grad`` for a non-scalar, or where nothing requires
-        a gradient; :class:`ShapeError` for a ``grad`` of another shape; :class:`StaleGraphError`
-        if a value was changed after it had been used. Nothing is changed then.
+        A complex leaf gets df/dx - i df/dy, see :func:`grad`.
+
+        Raises :class:`GradientError` without ``grad`` for a non-scalar or a complex output, or
+        where nothing requires a gradient; :class:`ShapeError` for a ``grad`` of another shape;
+        :class:`StaleGraphError` if a value was changed after it had been used. Nothing is changed
+        then.
         """
         if not self._requires:
             raise GradientError(
@@ -685,6 +688,12 @@ class Tensor(Node):
         """The cotangent to start from, checked and cast."""
         value = self._data
         if grad is None:
+            if value.dtype.kind == "c":
+                raise GradientError(
+                    f"{name}: the output is complex, so there is no single gradient "
+                    f"(at {caller()}); make a real number of it, as in `np.abs(y) ** 2`, or pass "
+                    f"the cotangent: of a holomorphic function `y.{name}(1 + 0j)` gives f'(z)"
+                )
             if value.shape:
                 raise GradientError(
                     f"{name}: the output has shape {self.shape}, so there is no single gradient "
@@ -1023,6 +1032,12 @@ class Tensor(Node):
     def clip(self, min: Any = None, max: Any = None) -> Any:
         return elementwise.clip(self, min, max)
 
+    def conj(self) -> Any:
+        """The complex conjugate; a real Tensor itself."""
+        return complex_parts.conjugate(self)
+
+    conjugate = conj
+
     def round(self, decimals: int = 0) -> Any:
         return elementwise.around(self, decimals)
 
@@ -1083,7 +1098,7 @@ def tensor(
     """A leaf of the graph holding a copy of ``data``.
 
     ``data``: a number, nested lists of numbers, an array. With ``requires_grad=True`` it must be
-    of floating point. ``label`` names it in pictures and messages.
+    of floating point or complex. ``label`` names it in pictures and messages.
 
     Raises :class:`GradientError` (a ``TypeError``) if a gradient is asked for of integers,
     booleans or strings.

@@ -65,14 +65,19 @@ class _Tracing:
             self._recording.__exit__(*exc)
 
 
-def _alias(x: Any, name: str, copy: bool) -> Tensor:
+def _alias(x: Any, name: str, copy: bool, holomorphic: bool) -> Tensor:
     """A fresh node standing for an argument, so that nested transforms cannot be confused."""
     if isinstance(x, Node):
         data = x._data
     else:
         data = x if type(x) is np.ndarray and x.ndim and not copy else as_data(x)
-    if data.dtype.kind != "f":
+    if data.dtype.kind != "f" or holomorphic:
         check_differentiable(data, f"{name}: an argument")
+        if holomorphic and data.dtype.kind != "c":
+            raise GradientError(
+                f"{name}: holomorphic=True is for complex arguments, got dtype {data.dtype} "
+                f"(at {caller()}); pass `x + 0j`"
+            )
     alias = record(identity, (x,), {}) if isinstance(x, Node) else leaf(data, False)
     alias.__class__ = _Argument
     return alias
@@ -104,14 +109,14 @@ class _Run:
 
     def __init__(
         self, name: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any],
-        argnums: Sequence[int], scope: _Tracing, lasting: bool = False,
+        argnums: Sequence[int], scope: _Tracing, lasting: bool = False, holomorphic: bool = False,
     ) -> None:
         self.scope = scope
         chosen = tuple([args[i] for i in argnums])
         leaves, self.rebuild = flatten(chosen)
         if not leaves:
             raise TypeError(f"{name}: nothing to differentiate by: {chosen!r}")
-        self.aliases = [_alias(x, name, lasting) for x in leaves]
+        self.aliases = [_alias(x, name, lasting, holomorphic) for x in leaves]
         self._own = [x._requires for x in self.aliases]
         self._between: list[Node] = []
         full = list(args)
@@ -259,9 +264,32 @@ def _one(y: Node) -> Array:
     return type(value)(1) if isinstance(value, np.generic) else np.ones_like(value)[()]
 
 
-def _scalar(y: Any, name: str) -> Any:
+def _check_result(data: Array, name: str, holomorphic: bool) -> None:
+    """Check that a result has a gradient: it is real or, if so declared, complex."""
+    check_differentiable(data, f"{name}: the function's result")
+    is_complex = data.dtype.kind == "c"
+    if is_complex and not holomorphic:
+        raise GradientError(
+            f"{name}: the function's result is complex, of dtype {data.dtype} (at {caller()}): "
+            "make a real number of it, as in `np.abs(y) ** 2`, or pass holomorphic=True for a "
+            "holomorphic function of complex arguments"
+        )
+    if holomorphic and not is_complex:
+        raise GradientError(
+            f"{name}: holomorphic=True, but the function's result is real, of dtype {data.dtype} "
+            f"(at {caller()}): a real function that is holomorphic is constant; leave it out"
+        )
+
+
+def _check_results(outputs: Sequence[Any], name: str, holomorphic: bool) -> None:
+    for y in outputs:
+        if isinstance(y, Node):
+            _check_result(y._data, name, holomorphic)
+
+
+def _scalar(y: Any, name: str, holomorphic: bool = False) -> Any:
     """Check that a function to take the gradient of returned one number."""
-    if isinstance(y, Node) and not y._data.shape and y._data.dtype.kind == "f":
+    if isinstance(y, Node) and not y._data.shape and y._data.dtype.kind == "f" and not holomorphic:
         return y
     if isinstance(y, (list, tuple, dict)) or y is None:
         raise GradientError(
@@ -279,7 +307,7 @@ def _scalar(y: Any, name: str) -> Any:
             "`ag.elementwise_grad`"
         )
     if isinstance(y, Node):
-        check_differentiable(y._data, f"{name}: the function's result")
+        _check_result(y._data, name, holomorphic)
     return y
 
 
@@ -315,7 +343,9 @@ def _positions(argnums: int | Sequence[int], n: int, name: str) -> tuple[int, ..
     return positions
 
 
-def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def value_and_grad(
+    f: Function, argnums: int | Sequence[int] = 0, *, holomorphic: bool = False
+) -> Function:
     """A function returning ``(f(...), gradient)``, at the cost of one run and one walk back.
 
     See :func:`grad`.
@@ -323,10 +353,12 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> ag.value_and_grad(lambda x: x * x)(3.0)
     (np.float64(9.0), np.float64(6.0))
     """
-    return _gradient(f, argnums, "value_and_grad")
+    return _gradient(f, argnums, "value_and_grad", holomorphic=holomorphic)
 
 
-def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def grad(
+    f: Function, argnums: int | Sequence[int] = 0, *, holomorphic: bool = False
+) -> Function:
     """The function that computes the gradient of ``f``, which returns a scalar.
 
     ``argnums`` says with respect to which positional arguments; for a sequence the result is a
@@ -335,18 +367,28 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     unless the function reaches Tensors that require a gradient besides its arguments, those of an
     enclosing transform among them: then they are Tensors that can be differentiated further.
 
-    Raises :class:`GradientError` (a ``TypeError``) if ``f`` does not return a scalar or an
-    argument is not of floating point.
+    By a complex z = x + iy the gradient of a real f is df/dx - i df/dy, the convention of JAX and
+    HIPS autograd, so that steepest descent goes along its conjugate. With ``holomorphic=True``
+    the arguments and the result are complex and the gradient is f'(z). See ``docs/complex.md``.
+
+    Raises :class:`GradientError` (a ``TypeError``) if ``f`` does not return a scalar, if it is
+    complex without ``holomorphic``, or if an argument is not of floating point or complex.
 
     >>> ag.grad(lambda x: np.sin(x) * x)(0.0)
     np.float64(0.0)
     >>> ag.grad(ag.grad(lambda x: x**3))(2.0)
     np.float64(12.0)
+    >>> ag.grad(lambda z: np.abs(z) ** 2)(3.0 + 4.0j)
+    np.complex128(6-8j)
+    >>> ag.grad(lambda z: z**2, holomorphic=True)(3.0 + 4.0j)
+    np.complex128(6+8j)
     """
-    return _gradient(f, argnums, "grad", value=False)
+    return _gradient(f, argnums, "grad", value=False, holomorphic=holomorphic)
 
 
-def grad_and_aux(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def grad_and_aux(
+    f: Function, argnums: int | Sequence[int] = 0, *, holomorphic: bool = False
+) -> Function:
     """The function that computes the pair of the gradient and what else ``f`` returns.
 
     ``f`` returns ``(value, aux)``: a scalar, which is differentiated, and anything, which is not.
@@ -362,11 +404,14 @@ def grad_and_aux(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> ag.grad_and_aux(loss)(0.0, np.ones(2))
     (np.float64(0.0), {'prediction': array([0., 0.])})
     """
-    return _gradient(f, argnums, "grad_and_aux", value=False, aux=True)
+    return _gradient(
+        f, argnums, "grad_and_aux", value=False, aux=True, holomorphic=holomorphic
+    )
 
 
 def _gradient(
-    f: Function, argnums: int | Sequence[int], name: str, value: bool = True, aux: bool = False
+    f: Function, argnums: int | Sequence[int], name: str, value: bool = True, aux: bool = False,
+    holomorphic: bool = False,
 ) -> Function:
     """The function computing the gradient of ``f``, or the pair of its value and gradient."""
     if not callable(f):
@@ -376,7 +421,8 @@ def _gradient(
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         with _Tracing() as scope:
-            run = _Run(name, f, args, kwargs, _positions(argnums, len(args), name), scope)
+            positions = _positions(argnums, len(args), name)
+            run = _Run(name, f, args, kwargs, positions, scope, holomorphic=holomorphic)
             out = run.out
             if aux:
                 if not isinstance(out, (tuple, list)) or len(out) != 2:
@@ -385,7 +431,7 @@ def _gradient(
                         f"{type(out).__name__} (at {caller()})"
                     )
                 out, besides = out
-            y = _scalar(out, name)
+            y = _scalar(out, name, holomorphic)
             seeds = [(y, _one(y))] if isinstance(y, Node) else []
             cotangents, recorded = run.pull(seeds)
             if aux:
@@ -402,7 +448,7 @@ def _gradient(
     return gradient
 
 
-def elementwise_grad(f: Function, argnums: int = 0) -> Function:
+def elementwise_grad(f: Function, argnums: int = 0, *, holomorphic: bool = False) -> Function:
     """The derivative of a function that works element by element: the gradient of its sum.
 
     The result has the shape of the argument.
@@ -411,24 +457,28 @@ def elementwise_grad(f: Function, argnums: int = 0) -> Function:
     array([1., 1., 1.])
     """
     summed = functools.wraps(f)(lambda *args, **kwargs: np.sum(f(*args, **kwargs)))
-    return _gradient(summed, argnums, "elementwise_grad", value=False)
+    return _gradient(summed, argnums, "elementwise_grad", value=False, holomorphic=holomorphic)
 
 
-def deriv(f: Function, argnums: int = 0) -> Function:
+def deriv(f: Function, argnums: int = 0, *, holomorphic: bool = False) -> Function:
     """The derivative of a function of one number: f'(x), of the structure and shapes of f(x).
 
     ``f`` may return a number, an array (a curve has its velocity for a derivative) or a container
     of them. Of an array as argument the function works element by element:
     :func:`elementwise_grad`.
 
-    Raises :class:`GradientError` (a ``TypeError``) for a result that is not of floating point.
+    A result may be complex: by a real number it has a velocity in the complex plane, by a complex
+    one the derivative of a holomorphic function, with ``holomorphic=True``.
+
+    Raises :class:`GradientError` (a ``TypeError``) for a result that is not of floating point or
+    complex.
 
     >>> ag.deriv(lambda t: np.stack([np.cos(t), np.sin(t)]))(0.0)
     array([0., 1.])
     >>> ag.deriv(ag.deriv(lambda x: x**3))(2.0)
     np.float64(12.0)
     """
-    each = elementwise_grad(f, argnums)
+    each = elementwise_grad(f, argnums, holomorphic=holomorphic)
 
     @functools.wraps(f)
     def derivative(*args: Any, **kwargs: Any) -> Any:
@@ -438,12 +488,16 @@ def deriv(f: Function, argnums: int = 0) -> Function:
         if np.ndim(args[positions[0]]):
             return each(*args, **kwargs)
         with _Tracing() as scope:
-            run = _Run("deriv", f, args, kwargs, positions, scope)
+            run = _Run("deriv", f, args, kwargs, positions, scope, holomorphic=holomorphic)
             outputs, structure = flatten(run.out)
             _check_outputs(outputs, "deriv")
             (x,) = run.aliases
-            if len(outputs) == 1 and isinstance(outputs[0], Node) and not outputs[0]._data.shape:
-                slopes, _ = run.pull([(outputs[0], _one(outputs[0]))])
+            y = outputs[0] if len(outputs) == 1 else None
+            if x._data.dtype.kind == "c":
+                _check_results(outputs, "deriv", holomorphic)
+                slopes = [slope for (slope,) in _blocks(run, outputs, holomorphic)]
+            elif isinstance(y, Node) and not y._data.shape and y._data.dtype.kind == "f":
+                slopes, _ = run.pull([(y, _one(y))])
             else:
                 slopes = run.push(outputs, [_one(x)])
         return structure(slopes)
@@ -491,6 +545,11 @@ def _like(g: Any, y: Any, name: str, whose: str) -> Array:
             f"{name} of shape {value.shape} for {whose} of shape {np.shape(y)} "
             f"(at {caller()})"
         )
+    if value.dtype.kind == "c" and isinstance(y, Node) and y._data.dtype.kind != "c":
+        raise GradientError(
+            f"{name} is complex, of dtype {value.dtype}, for {whose} that is real, of dtype "
+            f"{y._data.dtype} (at {caller()}); pass its real part"
+        )
     if isinstance(g, Node) or not isinstance(y, Node):
         return value
     return fit(value, y._data, "cotangent")
@@ -533,7 +592,9 @@ def _check_outputs(outputs: Sequence[Any], name: str) -> None:
             check_differentiable(y._data, f"{name}: a result of the function")
 
 
-def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def jacobian(
+    f: Function, argnums: int | Sequence[int] = 0, *, holomorphic: bool = False
+) -> Function:
     """The function that computes ∂f/∂x, of shape ``f(x).shape + x.shape``.
 
     Arguments may be nested containers, and so may the result of ``f``: the Jacobian then has the
@@ -554,10 +615,10 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         with _Tracing() as scope:
             positions = _positions(argnums, len(args), "jacobian")
-            run = _Run("jacobian", f, args, kwargs, positions, scope)
+            run = _Run("jacobian", f, args, kwargs, positions, scope, holomorphic=holomorphic)
             outputs, structure = flatten(run.out)
-            _check_outputs(outputs, "jacobian")
-            blocks = _blocks(run, outputs)
+            _check_results(outputs, "jacobian", holomorphic)
+            blocks = _blocks(run, outputs, holomorphic)
         nested = structure([_pick(run.rebuild(block), argnums) for block in blocks])
         return nested
 
@@ -568,7 +629,7 @@ def _pick(parts: Any, argnums: int | Sequence[int]) -> Any:
     return parts[0] if _is_single(argnums) else parts
 
 
-def _blocks(run: _Run, outputs: Sequence[Any]) -> list[list[Array]]:
+def _blocks(run: _Run, outputs: Sequence[Any], holomorphic: bool) -> list[list[Array]]:
     """∂y/∂x for each output and each argument."""
     nodes = {y: None for y in outputs if isinstance(y, Node)}
     route = run.look(nodes)
@@ -578,7 +639,9 @@ def _blocks(run: _Run, outputs: Sequence[Any]) -> list[list[Array]]:
         for node in route.nodes.values()
     )
     n_in, n_out = (sum(x._data.size for x in xs) for xs in (run.aliases, nodes))
-    if together and n_in < n_out:
+    # A column is a derivative along a real direction: of a complex argument that is half of it.
+    whole = holomorphic or all(x._data.dtype.kind != "c" for x in run.aliases)
+    if together and whole and n_in < n_out:
         return _columns(run, outputs)
     return [_rows(run, y, together) for y in outputs]
 
@@ -673,14 +736,20 @@ def _units(like: Array, start: int, n: int) -> Array:
     return np.eye(n, like.size, start, dtype=like.dtype, like=like)
 
 
-def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def hessian(
+    f: Function, argnums: int | Sequence[int] = 0, *, holomorphic: bool = False
+) -> Function:
     """The function that computes ∂²f/∂x², of shape ``x.shape + x.shape``; f returns a scalar.
+
+    That of a real f of complex arguments is no complex matrix: take it by real and imaginary parts.
 
     >>> ag.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
     array([[6., 2.],
            [2., 0.]])
     """
-    return jacobian(grad(f, argnums), argnums)
+    return jacobian(
+        grad(f, argnums, holomorphic=holomorphic), argnums, holomorphic=holomorphic
+    )
 
 
 def hvp(f: Function, x: Any, v: Any) -> Any:

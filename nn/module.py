@@ -27,6 +27,11 @@ class Parameter(ag.Tensor):
 
     def __init__(self, data: Any, dtype: Any = None, label: str | None = None) -> None:
         super().__init__(data, requires_grad=True, dtype=dtype, label=label)
+        if self.dtype.kind == "c":
+            raise ag.GradientError(
+                f"Parameter: of dtype {self.dtype}, but optimisers update real numbers; hold the "
+                "real and the imaginary part in two parameters"
+            )
 
 
 class Buffer(ag.Tensor):

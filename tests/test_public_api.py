@@ -16,8 +16,8 @@ NAMES = [
     "observed", "relu", "sigmoid",
     "softplus", "softmax",
     "log_softmax", "logsumexp", "ShapeError", "GradientError", "ConversionError",
-    "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "RenderError",
-    "grad_and_aux", "deriv", "ggnvp", "checkpoint", "custom_vjp",
+    "MutationError", "MissingRuleError", "StaleGraphError", "GradientCheckError", "GradientCheck",
+    "RenderError", "grad_and_aux", "deriv", "ggnvp", "checkpoint", "custom_vjp",
     "compile", "is_compiling", "guard", "callback", "CompileError",
     "writable", "write_file", "random", "scope", "debug_nans", "NonFiniteError",
     "asarray", "full", "fill_diagonal",
@@ -55,7 +55,8 @@ def test_signatures():
     assert names(ag.check_grads)[:3] == ["f", "args", "order"]
     for transform in (ag.grad, ag.value_and_grad, ag.jacobian, ag.hessian, ag.elementwise_grad,
                       ag.grad_and_aux, ag.deriv):
-        assert names(transform) == ["f", "argnums"]
+        assert names(transform) == ["f", "argnums", "holomorphic"]
+        assert "holomorphic=False" in parameters(transform)
         assert inspect.signature(transform).parameters["argnums"].default == 0
     assert parameters(ag.array)[1] == "dtype=None"
 
@@ -65,7 +66,8 @@ METHODS = [
     "sum", "mean", "var", "std", "max", "min", "prod", "cumsum", "argmax", "argmin", "all",
     "any", "reshape", "ravel", "flatten", "transpose", "swapaxes", "squeeze", "repeat", "take",
     "diagonal", "trace", "dot", "clip", "round", "astype", "copy", "exp", "log", "sqrt", "sin",
-    "cos", "tanh", "abs", "relu", "sigmoid", "__add__", "__radd__", "__sub__", "__rsub__",
+    "cos", "tanh", "abs", "relu", "sigmoid", "conj", "conjugate", "__add__", "__radd__", "__sub__",
+    "__rsub__",
     "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__pow__", "__rpow__", "__matmul__",
     "__rmatmul__", "__neg__", "__abs__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__",
     "__ge__", "__getitem__", "__len__", "__iter__", "__bool__", "__float__", "__int__",
@@ -80,7 +82,7 @@ def test_the_method_exists(name):
 
 @pytest.mark.parametrize("name", [
     "data", "grad", "shape", "dtype", "ndim", "size", "T", "mT", "label", "requires_grad",
-    "is_leaf", "at",
+    "is_leaf", "at", "real", "imag",
 ])
 def test_the_property_exists(name):
     assert isinstance(getattr(ag.Tensor, name), property)

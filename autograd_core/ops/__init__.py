@@ -2,8 +2,10 @@
 
 from . import (
     calculus,
+    complex_parts,
     counting,
     elementwise,
+    fft,
     flow,
     indexing,
     linalg,
@@ -21,8 +23,10 @@ from . import (
 
 __all__ = [
     "calculus",
+    "complex_parts",
     "counting",
     "elementwise",
+    "fft",
     "flow",
     "indexing",
     "linalg",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..node import Array, require, value_of
-from ..op import case, define, implements, lift
+from ..op import case, conj, define, implements, lift, refuse_complex
 from .indexing import getitem
 from .reductions import average
 from .shaping import (
@@ -264,8 +264,10 @@ def interp(
     At a point the slope is that to the right of it, at the last one that to the left; beyond
     the ends it is 0. Differentiable by the points too.
     """
-    x, xp, fp = (astype(v, np.float64) if v.dtype.kind != "c" else v
-                 for v in map(lift, (x, xp, fp)))
+    x, xp, fp = lift(x), lift(xp), lift(fp)
+    refuse_complex("interp", x, xp)
+    x, xp = astype(x, np.float64), astype(xp, np.float64)
+    fp = astype(fp, np.complex128 if fp.dtype.kind == "c" else np.float64)
     if xp.ndim != 1 or xp.shape != fp.shape:
         raise ValueError(f"interp: points of shapes {xp.shape} and {fp.shape}; both need one axis")
     if xp.shape[0] == 0:
@@ -339,6 +341,7 @@ convolve_ = define(
     cases=(case((5,), (3,), whole=True), case((2,), (4,), whole=True), case((1,), (3,), whole=True),
            case((3,), (1,), whole=True), case((5,), (3,), whole=False),
            case((3,), (3,), whole=False), case((4,), (1,), whole=False)),
+    takes_complex=True,
 )
 
 _MODES = {0: "valid", 1: "same", 2: "full"}
@@ -390,7 +393,7 @@ def cov(
     m: Array, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
 ) -> Array:
-    """Σ w (x - mean)(x - mean)ᵀ / (n - ddof), in double precision unless told, as NumPy has it."""
+    """Σ w (x - mean)(x - mean)* / (n - ddof), in double precision unless told, as NumPy has it."""
     if ddof is not None and ddof != int(ddof):
         raise ValueError("cov: ddof must be an integer")
     given = [lift(v) for v in (m, y) if v is not None]
@@ -430,7 +433,7 @@ def cov(
         else:
             count = total - ddof * np.sum(weights * astype(lift(aweights), dtype)) / total
     centred = x - mean[:, None]
-    c = centred @ (centred if weights is None else centred * weights).T
+    c = centred @ conj((centred if weights is None else centred * weights).T)
     return np.squeeze(c * (1 / count))
 
 
@@ -440,7 +443,10 @@ def corrcoef(x: Array, y: Any = None, rowvar: bool = True, *, dtype: Any = None)
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
-    spread = np.sqrt(np.diagonal(c))
-    return np.clip(c / spread[:, None] / spread[None, :], -1, 1)
+    spread = np.sqrt(np.real(np.diagonal(c)))
+    c = c / spread[:, None] / spread[None, :]
+    if c.dtype.kind == "c":
+        return np.clip(np.real(c), -1, 1) + 1j * np.clip(np.imag(c), -1, 1)
+    return np.clip(c, -1, 1)
 
 

@@ -14,7 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..node import Array
-from ..op import POSITIVE, REAL, UNIT, case, define, implements, lift, refuse_options, zero
+from ..op import (
+    POSITIVE,
+    REAL,
+    UNIT,
+    case,
+    conj,
+    define,
+    implements,
+    lift,
+    refuse_complex,
+    refuse_options,
+    zero,
+)
 from .shaping import astype
 from .special import sigmoid
 
@@ -58,7 +70,7 @@ negative = define(
 
 def _power_base(g: Array, y: Array, x: Array, n: Array) -> Array | None:
     """n x^(n-1), where x^0 is the constant 1 even at x = 0 and x^2 has the derivative 2x."""
-    if type(n) in (int, float):  # not NumPy's, whose value may be another at a replay
+    if type(n) in (int, float, complex):  # not NumPy's, whose value may be another at a replay
         if n == 0:
             return None
         if n == 1:
@@ -70,9 +82,13 @@ def _power_base(g: Array, y: Array, x: Array, n: Array) -> Array | None:
 
 def _power_exponent(g: Array, y: Array, x: Array, n: Array) -> Array:
     """x^n log x, where 0^n is the constant 0: its derivative is 0, not 0 times -inf."""
-    if isinstance(x, (int, float)):  # its logarithm is a Python number too, weakly typed
-        return g * (y * (math.log(x) if x > 0 else 0.0 if x == 0 else math.nan))
+    if isinstance(x, (int, float, complex)):  # its logarithm is a Python number too, weakly typed
+        if y.dtype.kind == "c":
+            return g * (y * (complex(np.log(complex(x))) if x else 0.0))
+        return g * (y * (math.log(x) if x > 0 else 0.0 if x == 0 else math.nan))  # type: ignore[operator, arg-type]
     at_zero = x == 0
+    if y.dtype.kind == "c":  # the logarithm of a negative number is complex, as the power is
+        x = astype(x, y.dtype)
     return g * (y * np.log(np.where(at_zero, 1, x)))
 
 
@@ -301,6 +317,7 @@ sinc_ = define(
     "sin(πx) / πx, differentiated `order` times",
     cases=(case((), order=0), case((2, 3), order=0), case((0,), order=0), case((1, 2), order=1),
            case((3,), order=2)),
+    takes_complex=True,
 )
 
 
@@ -349,13 +366,32 @@ def i0(x: Array) -> Array:
 # Kinks and steps. -------------------------------------------------------------------------------
 
 absolute = define(
-    "absolute", np.absolute, (lambda g, y, x: g * np.sign(x),), "|x|",
+    "absolute", np.absolute, (lambda g, y, x: g * conj(np.sign(x)),), "|x|",
     domain=(POSITIVE,), cases=_SHAPES, numpy=np.absolute,
 )
-implements(np.fabs)(absolute)
+
+
+@implements(np.fabs)
+def fabs(x: Array) -> Array:
+    refuse_complex("fabs", x)
+    return absolute(x)
+
+
+def _sign_rule(g: Array, y: Array, x: Array) -> Array | None:
+    """None for a real x. That of a complex one turns: dy = i y Im(y* dx) / |x|, and 0 at 0."""
+    if x.dtype.kind != "c":
+        return None
+    length = np.absolute(x)
+    at_zero = length == 0
+    return np.where(at_zero, 0, (g - np.conjugate(g * (y * y))) / np.where(at_zero, 1, 2 * length))
+
+
+sign = define(
+    "sign", np.sign, (_sign_rule,), "x / |x|: -1, 0 or 1 for a real x", domain=((0.1, 0.4),),
+    cases=_SHAPES, numpy=np.sign,
+)
 _ufunc: np.ufunc
 for _name, _ufunc, _formula in (
-    ("sign", np.sign, "-1, 0 or 1"),
     ("floor", np.floor, "⌊x⌋"),
     ("ceil", np.ceil, "⌈x⌉"),
     ("trunc", np.trunc, "x without its fraction"),
@@ -366,6 +402,7 @@ round_ = define(
     "round", np.round, (zero,), "x to `decimals` digits",
     domain=((0.1, 0.4),),
     cases=(case((2, 3), decimals=0), case((), decimals=0), case((0, 1), decimals=1)),
+    takes_complex=True,
 )
 
 
@@ -484,47 +521,12 @@ def nan_to_num(
     if x.dtype.kind in "biu":
         return x
     if x.dtype.kind == "c":
-        raise NotImplementedError("nan_to_num: complex Tensors are not supported")
+        parts = [nan_to_num(part, True, nan, posinf, neginf) for part in (np.real(x), np.imag(x))]
+        return parts[0] + 1j * parts[1]
     largest = np.finfo(x.dtype)
     x = np.where(np.isnan(x), nan, x)
     x = np.where(x == math.inf, float(largest.max) if posinf is None else posinf, x)
     return np.where(x == -math.inf, float(largest.min) if neginf is None else neginf, x)
-
-
-# Real and imaginary parts: of a real x, x and 0. ------------------------------------------------
-
-imag_ = define("imag", np.imag, (zero,), "0 for a real x", cases=_SHAPES)
-
-
-def _refuse_complex(x: Array) -> None:
-    if x.dtype.kind == "c":
-        raise NotImplementedError("the parts of a complex Tensor are not supported")
-
-
-@implements(np.real, np.conjugate)
-def real(val: Array) -> Array:
-    _refuse_complex(val)
-    return val
-
-
-@implements(np.real_if_close)
-def real_if_close(a: Array, tol: float = 100) -> Array:
-    _refuse_complex(a)
-    return a
-
-
-@implements(np.imag)
-def imag(val: Array) -> Array:
-    _refuse_complex(val)
-    return imag_(val)
-
-
-@implements(np.angle)
-def angle(z: Array, deg: bool = False) -> Array:
-    """0 or π: a step at 0."""
-    _refuse_complex(z)
-    turned = np.arctan2(imag_(z), z)
-    return rad2deg(turned) if deg else turned
 
 
 @implements(np.clip)
@@ -555,6 +557,7 @@ where_ = define(
         case(np.array(False), (), ()),
         case(np.array([True, False, True]), (3,), 0.0),
     ),
+    takes_complex=True,
 )
 
 

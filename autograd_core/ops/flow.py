@@ -9,7 +9,9 @@ from ..node import Array
 from ..op import Case, Jointly, case, define
 
 identity = define(
-    "identity", lambda x: x, (lambda g, y, x: g,), "x", cases=(case((2, 3)), case(()), case((0, 1)))
+    "identity", lambda x: x, (lambda g, y, x: g,), "x",
+    cases=(case((2, 3)), case(()), case((0, 1))),
+    takes_complex=True,
 )
 stop_gradient = define("stop_gradient", lambda x: x, None, "x, as a constant")
 

@@ -177,15 +177,18 @@ _INDICES: tuple[tuple[tuple[int, ...], Any], ...] = (
 getitem_ = define(
     "getitem", lambda x, *arrays, index: x[_fill(index, arrays)],
     (_getitem_rule,), "x[index]", cases=_cases(*_INDICES, op="get"), accumulate=_add_to,
+    takes_complex=True,
 )
 scatter_ = define(
     "scatter", _scatter_forward,
     (lambda g, y, v, *arrays, index, shape: getitem_(g, *arrays, index=index),),
     "zeros, plus v at [index]", cases=_cases(*_INDICES, op="scatter"),
+    takes_complex=True,
 )
 set_ = define(
     "set", _set_forward, (_set_target_rule, _set_value_rule),
     "x with x[index] = v", domain=((-2.0, 2.0), (-2.0, 2.0)), cases=_cases(*_INDICES, op="set"),
+    takes_complex=True,
 )
 
 

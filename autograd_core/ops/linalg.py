@@ -2,7 +2,10 @@
 
 Matrices are the last two axes of an array, and everything is batched over the axes before them.
 The rules are those of Giles, "Collected matrix derivative results for forward and reverse mode
-algorithmic differentiation" (2008), where nothing else is named. They hold for real matrices.
+algorithmic differentiation" (2008), where nothing else is named. Those of functions that are
+holomorphic (inv, solve, det) hold for complex matrices as they stand, with transposes, since
+cotangents pair with tangents without a conjugate. Those of the others have been conjugated: for an
+adjoint A* in the literature a transpose stands here, and for a transpose, an adjoint.
 
 A factorisation has several results and a node has one. So the factors are computed together,
 into one array (``eigh_``, ``svd_``, ``qr_``, ``slogdet_``), which is no more than a cache: each
@@ -10,23 +13,31 @@ factor is an op of the matrix *and* that array, reads its part of the one and is
 the other. A gradient by one factor then never meets the singularities of another: eigenvalues are
 differentiated where eigenvectors cannot be.
 
-Functions of a symmetric matrix (``cholesky``, ``eigh``, ``eigvalsh``) read one triangle, as
-NumPy's do, and take the other for its mirror image. Their gradient is the symmetric one, G with
-df = Σ Gᵢⱼ dAᵢⱼ for symmetric dA: difference quotients must move both triangles.
+Functions of a symmetric or Hermitian matrix (``cholesky``, ``eigh``, ``eigvalsh``) read one
+triangle, as NumPy's do, and take the other for its mirror image. Their gradient is the symmetric
+(Hermitian) one, G with df = Re Σ Gᵢⱼ dAᵢⱼ for such dA: difference quotients must move both
+triangles.
+
+Eigenvectors and pairs of singular vectors of complex matrices are determined up to a phase, which
+LAPACK chooses. For ``eig`` its choice is known and the derivative is that of what NumPy returns;
+for ``eigh`` and ``svd`` it is taken at a fixed phase, as in JAX and PyTorch: it is right for every
+function that does not depend on the phases.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..node import Array
-from ..op import REAL, Case, define, implements, lift, refuse_options, zero
+from ..node import Array, value_of
+from ..op import REAL, Case, case, conj, define, implements, lift, refuse_options, zero
+from .complex_parts import real_if_real
 from .products import _t
-from .reductions import _EMPTY, _along_axes, _product_of_others, _sum_forward
+from .reductions import _EMPTY, _along_axes, _product_of_others, _sum_forward, squared_modulus
 from .shaping import astype, expand_reduced, moveaxis, normalise, reshape, transpose
 
 LinAlgError = np.linalg.LinAlgError
@@ -36,15 +47,9 @@ def _case(prepare: Callable[..., Any], *shapes: Any, **attrs: Any) -> Case:
     return Case(shapes, attrs, prepare)
 
 
-def _real(function: str, x: Any) -> Array:
-    """``x`` as an array of real numbers."""
-    x = lift(x)
-    if x.dtype.kind == "c":
-        raise NotImplementedError(
-            f"linalg.{function}: complex matrices are not supported on Tensors; work with the "
-            "real and the imaginary part, or pass `t.detach().numpy()`"
-        )
-    return x
+def _h(x: Array) -> Array:
+    """The adjoint: the transpose of a real matrix."""
+    return conj(_t(x))
 
 
 def _no_gradient(function: str, a: Array, which: str = "that is singular") -> Exception:
@@ -78,14 +83,23 @@ def _nonsingular(a: Array, *others: Array) -> tuple[Array, ...]:
 
 
 def _definite(a: Array) -> tuple[Array, ...]:
-    return (a @ _t(a) + _eye(a, a.shape[-1]),)
+    return (a @ _h(a) + _eye(a, a.shape[-1]),)
 
 
 def _apart(a: Array) -> Array:
     """Far from repeated singular values or, if symmetric, eigenvalues."""
     rows, columns = a.shape[-2:]
-    steps = 1 + 3 * np.arange(columns, dtype=a.dtype, like=a)
+    steps = astype(1 + 3 * np.arange(columns, like=a), a.dtype)
     return 0.1 * a + _diagonally(_eye(a, rows, columns), steps)
+
+
+def _at_phase(v: Array) -> Array:
+    """Columns times the phases that make their sums positive."""
+    return v * conj(np.sign(np.sum(v, axis=-2, keepdims=True)))
+
+
+def _rows_at_phase(vt: Array) -> Array:
+    return _t(_at_phase(_t(vt)))
 
 
 _SQUARE = ((3, 3), (1, 1), (2, 2, 2), (1, 2, 2), (0, 0), (0, 2, 2))
@@ -95,7 +109,7 @@ _OBLONG = (*_SQUARE, (3, 2), (2, 3), (2, 3, 1), (1, 3), (0, 2), (3, 0))
 
 inv_ = define(
     "inv", np.linalg.inv, (lambda g, y, a: -(_t(y) @ g @ _t(y)),), "a⁻¹",
-    cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE),
+    cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE), takes_complex=True,
 )
 
 
@@ -115,25 +129,26 @@ solve_ = define(
                        ((2, 2), (3, 2, 2)), ((2, 1, 2, 2), (3, 2, 1)), ((0, 0), (0, 2)),
                        ((2, 2), (2, 0)))
     ),
+    takes_complex=True,
 )
 
 
 @implements(np.linalg.inv)
 def inv(a: Array) -> Array:
     """a⁻¹; dY = -Y dA Y."""
-    return inv_(_real("inv", a))
+    return inv_(lift(a))
 
 
 @implements(np.linalg.solve)
 def solve(a: Array, b: Array) -> Array:
     """x with a x = b. As in NumPy 2, b is one vector if it has one axis, else matrices."""
-    a, b = _real("solve", a), _real("solve", b)
+    a, b = lift(a), lift(b)
     return solve_(a, b[:, None])[..., 0] if b.ndim == 1 else solve_(a, b)
 
 
 @implements(np.linalg.tensorinv)
 def tensorinv(a: Array, ind: int = 2) -> Array:
-    a = _real("tensorinv", a)
+    a = lift(a)
     if ind <= 0:
         raise ValueError(f"tensorinv: ind must be positive, got {ind}")
     rows, columns = tuple(a.shape[:ind]), tuple(a.shape[ind:])
@@ -143,7 +158,7 @@ def tensorinv(a: Array, ind: int = 2) -> Array:
 @implements(np.linalg.tensorsolve)
 def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
     """x with Σ a[..., i, j, ...] x[i, j, ...] = b, the sum over the last axes of a."""
-    a, b = _real("tensorsolve", a), _real("tensorsolve", b)
+    a, b = lift(a), lift(b)
     if axes is not None:
         order = list(range(a.ndim))
         for axis in axes:
@@ -164,16 +179,18 @@ def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
 
 
 def _pinv_rule(g: Array, y: Array, a: Array, rcond: Any) -> Array:
-    """dP = -P dA P + P Pᵀ dAᵀ (I - A P) + (I - P A) dAᵀ Pᵀ P (Golub and Pereyra, 1973)."""
-    pt, gt = _t(y), _t(g)
-    left = gt @ (y @ pt)
-    right = (pt @ y) @ gt
-    return left - a @ (y @ left) + right - (right @ y) @ a - pt @ g @ pt
+    """dP = -P dA P + P P* dA* (I - A P) + (I - P A) dA* P* P (Golub and Pereyra, 1973)."""
+    pt, gt = _t(y), _h(g)
+    a, p = conj(a), conj(y)
+    left = gt @ (p @ pt)
+    right = (pt @ p) @ gt
+    return left - a @ (p @ left) + right - (right @ p) @ a - pt @ g @ pt
 
 
 pinv_ = define(
     "pinv", lambda a, rcond: np.linalg.pinv(a, rcond), (_pinv_rule,), "a⁺",
     cases=tuple(_case(_nonsingular, shape, rcond=None) for shape in _OBLONG if 0 not in shape),
+    takes_complex=True,
 )
 
 
@@ -184,7 +201,7 @@ def pinv(
     """The pseudo-inverse a⁺. The derivative is that among matrices of the rank of a."""
     if hermitian:
         raise NotImplementedError("pinv: hermitian=True is not supported on Tensors; leave it out")
-    a = _real("pinv", a)
+    a = lift(a)
     if rtol is not np._NoValue:
         if rcond is not None:
             raise ValueError("pinv: rcond and rtol cannot both be given")
@@ -206,11 +223,13 @@ def _lstsq_forward(a: Array, b: Array) -> Array:
 
 
 def _lstsq_matrix(g: Array, y: Array, a: Array, b: Array) -> Array:
-    """dx = P (db - dA x) + P Pᵀ dAᵀ (b - A x) + (I - P A) dAᵀ Pᵀ x, with P = A⁺."""
+    """dx = P (db - dA x) + P P* dA* (b - A x) + (I - P A) dA* P* x, with P = A⁺."""
     p = np.linalg.pinv(a)
     pt = _t(p)
     pg = pt @ g
-    return (b - a @ y) @ _t(p @ pg) + (pt @ y) @ _t(g - p @ (a @ g)) - pg @ _t(y)
+    residual = conj(b - a @ y)
+    p = conj(p)
+    return residual @ _h(p @ pg) + (pt @ conj(y)) @ _h(g - p @ (conj(a) @ g)) - pg @ _t(y)
 
 
 lstsq_ = define(
@@ -220,6 +239,7 @@ lstsq_ = define(
     cases=tuple(_case(_nonsingular, *shapes)
                 for shapes in (((3, 2), (3, 2)), ((2, 3), (2, 1)), ((2, 2), (2, 2)),
                                ((1, 1), (1, 1)), ((3, 1), (3, 1)))),
+    takes_complex=True,
 )
 
 
@@ -227,27 +247,27 @@ lstsq_ = define(
 def lstsq(a: Array, b: Array, rcond: None = None) -> tuple[Array, Array, int, Array]:
     """x, the squared residuals, the rank and the singular values of a, which has full rank."""
     refuse_options("lstsq", rcond=rcond)
-    a, b = _real("lstsq", a), _real("lstsq", b)
+    a, b = lift(a), lift(b)
     if a.ndim != 2 or b.ndim not in (1, 2):
         raise LinAlgError(f"lstsq: needs a matrix and a vector or matrix, got shapes "
                           f"{tuple(a.shape)} and {tuple(b.shape)}")
     right = b[:, None] if b.ndim == 1 else b
     x = lstsq_(a, right)
     rows, columns = a.shape
-    squares = np.sum(np.square(right - a @ x), axis=0)
+    squares = np.sum(squared_modulus(right - a @ x), axis=0)
     residuals = squares if rows > columns else squares[:0]
     return x[:, 0] if b.ndim == 1 else x, residuals, min(rows, columns), svdvals(a)
 
 
 # Determinants. ----------------------------------------------------------------------------------
-# With a = U diag(s) Vᵀ the determinant is det(U) det(V) Π s, and so its derivatives are sums over
+# With a = U diag(s) V* the determinant is det(U) det(V*) Π s, and so its derivatives are sums over
 # products of some of the s. None divides by one, so they are right for singular matrices too.
 
 
 def _factors(a: Array) -> tuple[Array, Array, Array, Array]:
-    """U, s, Vᵀ and det(U) det(V), which is 1 or -1, as a matrix of size 1."""
+    """The conjugates of U and V*, s, and det(U) det(V*), of modulus 1, as a matrix of size 1."""
     u, s, vt = np.linalg.svd(a, full_matrices=False)
-    return u, s, vt, np.sign(np.linalg.det(u @ vt))[..., None, None]
+    return conj(u), s, conj(vt), np.sign(np.linalg.det(u @ vt))[..., None, None]
 
 
 def _cofactors_forward(a: Array) -> Array:
@@ -258,7 +278,7 @@ def _cofactors_forward(a: Array) -> Array:
 
 
 def _cofactors_along_forward(h: Array, a: Array) -> Array:
-    """In the bases of U and V, where a is diagonal, with p the products of all s but two:
+    """In the bases of Ū and V̄, where a is diagonal, with p the products of all s but two:
 
     cᵢᵢ = Σⱼ pᵢⱼ hⱼⱼ , cᵢⱼ = -pᵢⱼ hⱼᵢ .
     """
@@ -266,7 +286,7 @@ def _cofactors_along_forward(h: Array, a: Array) -> Array:
         return np.zeros_like(a)
     u, s, vt, sign = _factors(a)
     eye = _eye(a, a.shape[-1])
-    p = _product_of_others(np.where(eye == 1, 1, s[..., None, :])) * (1 - eye)
+    p = _product_of_others(np.where(eye == 1, 1, s[..., None, :])) * (eye == 0)
     h = _t(u) @ h @ _t(vt)
     diagonal = (p * (h * eye).sum(-1)[..., None, :]).sum(-1)
     return sign * (u @ (diagonal[..., None] * eye - p * _t(h)) @ vt)
@@ -294,27 +314,44 @@ cofactors_along_ = define(
     "the derivative of the cofactors of a along h", domain=(REAL, REAL),
     cases=tuple(_case(lambda h, a: (h, *_nonsingular(a)), shape, shape)
                 for shape in _SQUARE if 0 not in shape),
+    takes_complex=True,
 )
 cofactors_ = define(
     "cofactors", _cofactors_forward, (lambda g, y, a: cofactors_along_(g, a),),
     "the cofactors of a", cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE[:4]),
+    takes_complex=True,
 )
 det_ = define(
     "det", np.linalg.det, (lambda g, y, a: g[..., None, None] * cofactors_(a),), "det a",
-    cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE),
+    cases=tuple(_case(_nonsingular, shape) for shape in _SQUARE), takes_complex=True,
 )
+
+
+def _sign_of_det_rule(g: Array, y: Array, a: Array, both: Array) -> Array | None:
+    """None for a real matrix. The sign of a complex one turns: dy = i y Im tr(a⁻¹ dA)."""
+    if a.dtype.kind != "c":
+        return None
+    return 1j * np.imag(g * y)[..., None, None] * _t(_inverse("slogdet", a))
+
+
+def _real_part(x: Array) -> Array:
+    return np.real(x) if x.dtype.kind == "c" else x
+
+
 slogdet_ = define(
     "slogdet", lambda a: np.stack(tuple(np.linalg.slogdet(a))), None,
     "sign and ln |det a|, together",
 )
+_SLOGDET_CASES = tuple(_case(lambda a: _with(slogdet_, _nonsingular(a)[0]), shape)
+                       for shape in _SQUARE)
 slogdet_sign_ = define(
-    "slogdet_sign", lambda a, both: both[0], (zero, zero), "the sign of det a",
-    cases=tuple(_case(lambda a: _with(slogdet_, _nonsingular(a)[0]), shape) for shape in _SQUARE),
+    "slogdet_sign", lambda a, both: both[0], (_sign_of_det_rule, zero), "det a / |det a|",
+    cases=_SLOGDET_CASES, takes_complex=True,
 )
 logabsdet_ = define(
-    "logabsdet", lambda a, both: both[1],
+    "logabsdet", lambda a, both: _real_part(both[1]),
     (lambda g, y, a, both: g[..., None, None] * _t(_inverse("slogdet", a)), zero), "ln |det a|",
-    cases=tuple(_case(lambda a: _with(slogdet_, _nonsingular(a)[0]), shape) for shape in _SQUARE),
+    cases=_SLOGDET_CASES, takes_complex=True,
 )
 
 
@@ -330,7 +367,7 @@ def det(a: Array) -> Array:
     First and second derivatives are right for every matrix. From the third on they are computed
     with a⁻¹, and a singular matrix raises ``LinAlgError``.
     """
-    return det_(_real("det", a))
+    return det_(lift(a))
 
 
 _SLOGDET: Any = type(np.linalg.slogdet(np.eye(1)))
@@ -338,11 +375,11 @@ _SLOGDET: Any = type(np.linalg.slogdet(np.eye(1)))
 
 @implements(np.linalg.slogdet)
 def slogdet(a: Array) -> Any:
-    """sign, ln |det a|; the sign has gradient 0, and d ln |det a| = tr(a⁻¹ dA).
+    """sign, ln |det a|; a real sign has gradient 0, and d ln |det a| = Re tr(a⁻¹ dA).
 
     Going back through a singular matrix raises ``LinAlgError``.
     """
-    a, both = _with(slogdet_, _real("slogdet", a))
+    a, both = _with(slogdet_, lift(a))
     return _SLOGDET(slogdet_sign_(a, both), logabsdet_(a, both))
 
 
@@ -350,30 +387,30 @@ def slogdet(a: Array) -> Any:
 
 
 def _cholesky_rule(g: Array, y: Array, a: Array) -> Array:
-    """L⁻ᵀ Φ(Lᵀ g) L⁻¹, symmetrised; Φ takes the lower triangle and half of the diagonal.
+    """L⁻ᵀ Φ(Lᵀ g) L̄⁻¹, symmetrised; Φ takes the lower triangle and half of the diagonal.
 
     Murray, "Differentiation of the Cholesky decomposition" (2016).
     """
     lt = _t(y)
     p = lt @ g
     p = np.tril(p) - 0.5 * (p * _eye(y, y.shape[-1]))
-    s = np.linalg.solve(lt, _t(np.linalg.solve(lt, p)))
-    return 0.5 * (s + _t(s))
+    s = np.linalg.solve(lt, _h(np.linalg.solve(lt, p)))
+    return 0.5 * (s + _h(s))
 
 
 cholesky_ = define(
-    "cholesky", np.linalg.cholesky, (_cholesky_rule,), "lower L with L Lᵀ = a",
-    cases=tuple(_case(_definite, shape) for shape in _SQUARE),
+    "cholesky", np.linalg.cholesky, (_cholesky_rule,), "lower L with L L* = a",
+    cases=tuple(_case(_definite, shape) for shape in _SQUARE), takes_complex=True,
 )
 
 
 @implements(np.linalg.cholesky)
 def cholesky(a: Array, /, *, upper: bool = False) -> Array:
-    """The lower L with L Lᵀ = a, or the upper Lᵀ, of a positive definite matrix.
+    """The lower L with L L* = a, or the upper L*, of a positive definite matrix.
 
-    Reads one triangle, and has a symmetric gradient.
+    Reads one triangle, and has a symmetric (Hermitian) gradient.
     """
-    a = _real("cholesky", a)
+    a = lift(a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise LinAlgError(f"cholesky: needs square matrices, got shape {tuple(a.shape)}")
     return _t(cholesky_(_t(a))) if upper else cholesky_(a)
@@ -385,8 +422,10 @@ def _qr_forward(a: Array) -> Array:
 
 
 def _mirror_lower(m: Array) -> Array:
-    """The symmetric matrix with the lower triangle of m."""
+    """The symmetric, or Hermitian, matrix with the lower triangle of m."""
     low = np.tril(m, -1)
+    if m.dtype.kind == "c":
+        return low + _h(low) + np.real(m) * _eye(m, m.shape[-1])
     return np.tril(m) + _t(low)
 
 
@@ -399,16 +438,18 @@ def _over_r(x: Array, r: Array) -> Array:
 
 
 # Walter and Lehmann, "Algorithmic differentiation of linear algebra functions with application in
-# optimum experimental design" (2013): (Q̄ + Q sym(R R̄ᵀ - Q̄ᵀ Q)) R⁻ᵀ, a term for each factor.
+# optimum experimental design" (2013): (Q̄ + Q sym(R R̄ᵀ - Q̄ᵀ Q)) R⁻ᵀ, a term for each factor. Of
+# complex matrices too: the diagonal of LAPACK's R is real.
 
 
 def _q_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
     r = qr_r_(a, both)
-    return _over_r(g - y @ _mirror_lower(_t(g) @ y), r)
+    y = conj(y)
+    return _over_r(g - y @ _mirror_lower(_h(g) @ y), r)
 
 
 def _r_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
-    return _over_r(qr_q_(a, both) @ _mirror_lower(y @ _t(g)), y)
+    return _over_r(conj(qr_q_(a, both)) @ _mirror_lower(conj(y) @ _h(g)), y)
 
 
 qr_ = define("qr", _qr_forward, None, "Qᵀ and R, side by side")
@@ -416,11 +457,11 @@ _TALL = tuple(shape for shape in _OBLONG if shape[-2] >= shape[-1])
 _QR_CASES = tuple(_case(lambda a: _with(qr_, _nonsingular(a)[0]), shape) for shape in _TALL)
 qr_q_ = define(
     "qr_q", lambda a, both: _t(both[..., : a.shape[-2]]), (_q_rule, zero),
-    "Q of a = Q R, with orthonormal columns", cases=_QR_CASES,
+    "Q of a = Q R, with orthonormal columns", cases=_QR_CASES, takes_complex=True,
 )
 qr_r_ = define(
     "qr_r", lambda a, both: both[..., a.shape[-2] :], (_r_rule, zero),
-    "R of a = Q R, upper triangular", cases=_QR_CASES,
+    "R of a = Q R, upper triangular", cases=_QR_CASES, takes_complex=True,
 )
 
 _QR: Any = type(np.linalg.qr(np.eye(1)))
@@ -433,7 +474,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     For matrices whose leading columns are independent: a singular R raises ``LinAlgError`` on the
     way back. ``mode="complete"`` is refused where it adds columns to Q: they are not determined.
     """
-    a = _real("qr", a)
+    a = lift(a)
     if a.ndim < 2:
         raise LinAlgError(f"qr: needs matrices, got shape {tuple(a.shape)}")
     rows, columns = a.shape[-2:]
@@ -451,7 +492,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
         return r
     q = qr_q_(square, both)
     if columns > rows:
-        r = np.concatenate([r, _t(q) @ a[..., rows:]], -1)
+        r = np.concatenate([r, _h(q) @ a[..., rows:]], -1)
     return r if mode == "r" else _QR(q, r)
 
 
@@ -488,7 +529,7 @@ def _nonzero(w: Array) -> Array:
 
 
 def _skew(x: Array) -> Array:
-    return x - _t(x)
+    return x - _h(x)
 
 
 def _eigh_forward(a: Array, uplo: Any) -> Array:
@@ -498,28 +539,33 @@ def _eigh_forward(a: Array, uplo: Any) -> Array:
 
 def _eigenvalues_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
     v = eigenvectors_(a, both)
-    return _diagonally(v, g) @ _t(v)
+    return _diagonally(conj(v), g) @ _t(v)
 
 
 def _eigenvectors_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
-    """dV = V (F ∘ (Vᵀ dA V)), with Fᵢⱼ = 1 / (wⱼ - wᵢ)."""
+    """dV = V (F ∘ (V* dA V)), with Fᵢⱼ = 1 / (wⱼ - wᵢ) and 0 on the diagonal."""
     w = eigenvalues_(a, both)
-    return 0.5 * (y @ (_skew(_t(y) @ g) / _gaps(w)) @ _t(y))
+    overlap = _skew(_t(y) @ g)
+    if y.dtype.kind == "c":  # what is imaginary on the diagonal is a change of phase
+        overlap = overlap * (1 - _eye(y, y.shape[-1]))
+    return 0.5 * (conj(y) @ (overlap / _gaps(w)) @ _t(y))
 
 
 def _prepare_eigh(a: Array) -> tuple[Array, Array]:
     a = _apart(a)
-    return _with(eigh_, 0.5 * (a + _t(a)), uplo="L")
+    return _with(eigh_, 0.5 * (a + _h(a)), uplo="L")
 
 
 eigh_ = define("eigh", _eigh_forward, None, "eigenvalues above their eigenvectors")
 eigenvalues_ = define(
-    "eigenvalues", lambda a, both: both[..., 0, :], (_eigenvalues_rule, zero),
-    "w of a = V diag(w) Vᵀ", cases=tuple(_case(_prepare_eigh, shape) for shape in _SQUARE),
+    "eigenvalues", lambda a, both: _real_part(both[..., 0, :]), (_eigenvalues_rule, zero),
+    "w of a = V diag(w) V*", cases=tuple(_case(_prepare_eigh, shape) for shape in _SQUARE),
+    takes_complex=True,
 )
 eigenvectors_ = define(
     "eigenvectors", lambda a, both: both[..., 1:, :], (_eigenvectors_rule, zero),
-    "V of a = V diag(w) Vᵀ", cases=tuple(_case(_prepare_eigh, shape) for shape in _SQUARE),
+    "V of a = V diag(w) V*", takes_complex=True,
+    cases=tuple(Case((shape,), {}, _prepare_eigh, _at_phase) for shape in _SQUARE),
 )
 
 _EIGH: Any = type(np.linalg.eigh(np.eye(1)))
@@ -529,17 +575,20 @@ _EIGH: Any = type(np.linalg.eigh(np.eye(1)))
 def eigh(a: Array, UPLO: str = "L") -> Any:
     """The eigenvalues, ascending, and eigenvectors of a symmetric matrix; a symmetric gradient.
 
+    Or of a Hermitian one, with a Hermitian gradient: that of functions that do not depend on the
+    phases of the eigenvectors.
+
     Where eigenvalues repeat, the gradient by the eigenvectors is NaN; that by the eigenvalues is
     the one of the eigenvectors found.
     """
-    a, both = _with(eigh_, _real("eigh", a), uplo=UPLO)
+    a, both = _with(eigh_, lift(a), uplo=UPLO)
     return _EIGH(eigenvalues_(a, both), eigenvectors_(a, both))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Array, UPLO: str = "L") -> Array:
-    """The eigenvalues of :func:`eigh`: dw = diag(Vᵀ dA V)."""
-    return eigenvalues_(*_with(eigh_, _real("eigvalsh", a), uplo=UPLO))
+    """The eigenvalues of :func:`eigh`: dw = diag(V* dA V)."""
+    return eigenvalues_(*_with(eigh_, lift(a), uplo=UPLO))
 
 
 def _svd_forward(a: Array) -> Array:
@@ -551,42 +600,55 @@ def _svd_forward(a: Array) -> Array:
 
 
 def _singular_values_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
-    """U diag(g) Vᵀ; a singular value that is 0 has a kink there, and gradient 0, like |x|."""
-    u, vt = svd_left_(a, both), svd_right_(a, both)
+    """U diag(g) V*, conjugated; a singular value that is 0 has a kink there, and gradient 0."""
+    u, vt = conj(svd_left_(a, both)), conj(svd_right_(a, both))
     return _diagonally(u, g * np.sign(y)) @ vt
 
 
 def _svd_left_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
-    s, vt = singular_values_(a, both), svd_right_(a, both)
+    s, vt = singular_values_(a, both), conj(svd_right_(a, both))
+    u = conj(y)
     overlap = _t(y) @ g
-    result = _diagonally(y @ (_skew(overlap) / _gaps(s, squares=True)), s)
+    turn = _skew(overlap) / _gaps(s, squares=True)
+    if y.dtype.kind == "c":
+        # On the diagonal stands a change of phase: with those of V at rest, all of it is U's.
+        eye = _eye(y, y.shape[-1])
+        phase = 1j * np.imag(overlap) / (_nonzero(s) ** 2)[..., None, :]
+        turn = np.where(eye == 1, phase, turn)
+    result = _diagonally(u @ turn, s)
     if y.shape[-2] > y.shape[-1]:  # the part outside the range of a
-        result = result + (g - y @ overlap) / _nonzero(s)[..., None, :]
+        result = result + (g - u @ overlap) / _nonzero(s)[..., None, :]
     return result @ vt
 
 
 def _svd_right_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
-    s, u = singular_values_(a, both), svd_left_(a, both)
-    overlap = y @ _t(g)
-    result = s[..., None] * (_skew(overlap) / _gaps(s, squares=True)) @ y
+    s, u = singular_values_(a, both), conj(svd_left_(a, both))
+    vt = conj(y)
+    overlap = vt @ _h(g)
+    turn = _skew(overlap) / _gaps(s, squares=True)
+    if y.dtype.kind == "c":
+        turn = turn * (1 - _eye(y, y.shape[-2]))
+    result = s[..., None] * turn @ vt
     if y.shape[-1] > y.shape[-2]:
-        result = result + (g - _t(overlap) @ y) / _nonzero(s)[..., None]
+        result = result + (g - _h(overlap) @ vt) / _nonzero(s)[..., None]
     return u @ result
 
 
-svd_ = define("svd", _svd_forward, None, "Uᵀ, s and Vᵀ, side by side")
+svd_ = define("svd", _svd_forward, None, "Uᵀ, s and V*, side by side")
 _SVD_CASES = tuple(_case(lambda a: _with(svd_, _apart(a)), shape) for shape in _OBLONG)
 singular_values_ = define(
-    "singular_values", lambda a, usv: usv[..., a.shape[-2]], (_singular_values_rule, zero),
-    "s of a = U diag(s) Vᵀ", cases=_SVD_CASES,
+    "singular_values", lambda a, usv: _real_part(usv[..., a.shape[-2]]),
+    (_singular_values_rule, zero), "s of a = U diag(s) V*", cases=_SVD_CASES, takes_complex=True,
 )
 svd_left_ = define(
     "svd_left", lambda a, usv: _t(usv[..., : a.shape[-2]]), (_svd_left_rule, zero),
-    "U of a = U diag(s) Vᵀ", cases=_SVD_CASES,
+    "U of a = U diag(s) V*", takes_complex=True,
+    cases=tuple(replace(case, settle=_at_phase) for case in _SVD_CASES),
 )
 svd_right_ = define(
     "svd_right", lambda a, usv: usv[..., a.shape[-2] + 1 :], (_svd_right_rule, zero),
-    "Vᵀ of a = U diag(s) Vᵀ", cases=_SVD_CASES,
+    "V* of a = U diag(s) V*", takes_complex=True,
+    cases=tuple(replace(case, settle=_rows_at_phase) for case in _SVD_CASES),
 )
 
 _SVD: Any = type(np.linalg.svd(np.eye(1)))
@@ -596,12 +658,13 @@ _SVD: Any = type(np.linalg.svd(np.eye(1)))
 def svd(
     a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
 ) -> Any:
-    """U, s and Vᵀ with U diag(s) Vᵀ = a, or s alone.
+    """U, s and V* with U diag(s) V* = a, or s alone.
 
-    Where singular values repeat, the gradient by the singular vectors is NaN. Of an oblong matrix
-    ``full_matrices=True`` is refused: the columns it adds are not determined.
+    Where singular values repeat, the gradient by the singular vectors is NaN. Of a complex matrix
+    it is that of functions that do not depend on the common phases of the pairs of vectors. Of an
+    oblong matrix ``full_matrices=True`` is refused: the columns it adds are not determined.
     """
-    a = _real("svd", a)
+    a = lift(a)
     if hermitian:
         raise NotImplementedError("svd: hermitian=True is not supported on Tensors; use "
                                   "np.linalg.eigh")
@@ -619,27 +682,140 @@ def svd(
 @implements(np.linalg.svdvals)
 def svdvals(x: Array, /) -> Array:
     """The singular values, descending; one that is exactly 0 has gradient 0."""
-    return singular_values_(*_with(svd_, _real("svdvals", x)))
+    return singular_values_(*_with(svd_, lift(x)))
+
+
+# Spectra of general matrices. -------------------------------------------------------------------
+
+
+def _undefined_rule(g: Array, y: Array, x: Array) -> Array:
+    return undefined_(g)
+
+
+#: A derivative that does not exist, times x: 0 where nothing asks for it, NaN otherwise.
+undefined_ = define(
+    "undefined", lambda x: np.where(x == 0, x, np.nan), (_undefined_rule,), "0 at 0, else NaN",
+    cases=(case((0,)), case((1, 0))),
+)
+
+
+def _eig_forward(a: Array) -> Array:
+    w, v = np.linalg.eig(a)
+    both = np.concatenate([w[..., None, :], v], -2)
+    return both if both.dtype.kind == "c" else both.astype(np.result_type(both.dtype, 1j))
+
+
+def _conditions(v: Array) -> tuple[Array, Array]:
+    """V⁻¹, and a bound of the condition number of each eigenvalue: |row of V⁻¹| |column of V|."""
+    inverse = _inverse("eig", v)
+    return inverse, np.sum(np.absolute(inverse), axis=-1)
+
+
+def _repeats(a: Array, w: Array, condition: Array) -> Array:
+    """Which pairs of eigenvalues are one, to rounding, times the condition of the worse."""
+    n = w.shape[-1]
+    size = np.sqrt(np.sum(squared_modulus(a), axis=(-2, -1)))[..., None]
+    within = condition * (size * (4 * n * float(np.finfo(w.dtype).eps)))
+    near = np.absolute(w[..., None, :] - w[..., :, None]) <= np.maximum(
+        within[..., None, :], within[..., :, None])
+    return near & ~np.eye(n, dtype=bool, like=w)
+
+
+def _general_values_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    """dw = diag(V⁻¹ dA V)."""
+    v = general_vectors_(a, both)
+    inverse, condition = _conditions(v)
+    g = np.where(_repeats(a, y, condition).any(-1), undefined_(g), g)
+    return _diagonally(_t(inverse), g) @ _t(v)
+
+
+def _general_vectors_rule(g: Array, y: Array, a: Array, both: Array) -> Array:
+    """dV = T + V diag(α), with T = V (F ∘ (V⁻¹ dA V)) and Fᵢⱼ = 1 / (wⱼ - wᵢ), 0 on the diagonal.
+
+    Re α keeps the columns of unit length, Im α their largest components real.
+    """
+    w = general_values_(a, both)
+    inverse, condition = _conditions(y)
+    repeated = _repeats(a, w, condition)
+    g = np.where(repeated.any(-1)[..., None, :], undefined_(g), g)
+    along = np.sum(g * y, axis=-2, keepdims=True)
+    real = np.imag(y) == 0
+    rows = np.arange(y.shape[-1], like=value_of(w))[:, None]
+    size = np.where(real, np.absolute(y), -1)
+    largest = rows == np.argmax(size, axis=-2, keepdims=True) if y.size else real
+    length = np.sum(np.where(largest, np.real(y), 0), axis=-2, keepdims=True)
+    turning = np.where(largest, -1j * (np.imag(along) / length), 0)
+    g = g - np.real(along) * conj(y) + turning
+    gap = w[..., None, :] - w[..., :, None]
+    diagonal = np.eye(w.shape[-1], dtype=bool, like=w)
+    overlap = np.where(diagonal, 0, _t(y) @ g)
+    overlap = np.where(repeated, undefined_(overlap), overlap)
+    return _t(inverse) @ (overlap / np.where(diagonal | repeated, 1, gap)) @ _t(y)
+
+
+def _prepare_eig(a: Array) -> tuple[Array, Array]:
+    return _with(eig_, _apart(a))
+
+
+eig_ = define("eig", _eig_forward, None, "eigenvalues above their eigenvectors, complex")
+_EIG_CASES = tuple(_case(_prepare_eig, shape) for shape in _SQUARE)
+general_values_ = define(
+    "general_eigenvalues", lambda a, both: both[..., 0, :], (_general_values_rule, zero),
+    "w of a = V diag(w) V⁻¹", cases=_EIG_CASES, takes_complex=True,
+)
+general_vectors_ = define(
+    "general_eigenvectors", lambda a, both: both[..., 1:, :], (_general_vectors_rule, zero),
+    "V of a = V diag(w) V⁻¹", cases=_EIG_CASES, takes_complex=True,
+)
+
+_EIG: Any = type(np.linalg.eig(np.eye(1)))
+
+
+@implements(np.linalg.eig)
+def eig(a: Array) -> Any:
+    """The eigenvalues and, in columns, the eigenvectors of a general matrix.
+
+    Both are real if all eigenvalues of a real matrix are, as NumPy has it. A column has unit length
+    and a real component that is its largest: so LAPACK normalises, and the gradient is that of the
+    vectors so normalised. Where eigenvalues repeat, to rounding times their condition number, what
+    depends on them has the gradient NaN.
+    """
+    a = _floating(a)
+    both = eig_(a)
+    w, v = general_values_(a, both), general_vectors_(a, both)
+    if a.dtype.kind != "c" and not np.any(np.imag(value_of(w))):
+        w, v = real_if_real(w), real_if_real(v)
+    return _EIG(w, v)
+
+
+@implements(np.linalg.eigvals)
+def eigvals(a: Array) -> Array:
+    """The eigenvalues of :func:`eig`; real if all those of a real matrix are."""
+    a = _floating(a)
+    w = general_values_(a, eig_(a))
+    return w if a.dtype.kind == "c" else real_if_real(w)
 
 
 # Norms. -----------------------------------------------------------------------------------------
 
 
-def _floating(function: str, x: Any) -> Array:
-    x = _real(function, x)
-    return x if x.dtype.kind == "f" else astype(x, np.float64)
+def _floating(x: Any) -> Array:
+    x = lift(x)
+    return x if x.dtype.kind in "fc" else astype(x, np.float64)
 
 
 def _euclidean_rule(g: Array, y: Array, x: Array, axis: Any, keepdims: bool) -> Array:
-    """g x / y, and 0 at y = 0: the subgradient of least norm."""
+    """g x* / y, and 0 at y = 0: the subgradient of least norm."""
     flat = y == 0
-    return expand_reduced(np.where(flat, 0, g / np.where(flat, 1, y)), x, axis, keepdims) * x
+    share = expand_reduced(np.where(flat, 0, g / np.where(flat, 1, y)), x, axis, keepdims)
+    return share * conj(x)
 
 
 # A composite of square, sum and √ would need three selections to be flat at 0.
 euclidean_ = define(
-    "norm", lambda x, axis, keepdims: np.sqrt(_sum_forward(x * x, axis, keepdims)),
-    (_euclidean_rule,), "√Σ x²", cases=_along_axes(*_EMPTY),
+    "norm", lambda x, axis, keepdims: np.sqrt(
+        _sum_forward(x * x if x.dtype.kind != "c" else squared_modulus(x), axis, keepdims)),
+    (_euclidean_rule,), "√Σ |x|²", cases=_along_axes(*_EMPTY), takes_complex=True,
 )
 
 
@@ -659,7 +835,7 @@ def _norm_of_vectors(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) 
     if ord == -math.inf:
         return np.min(np.abs(x), axis=axes, keepdims=keepdims)
     if ord == 0:
-        return np.sum(astype(x != 0, x.dtype), axis=axes, keepdims=keepdims)
+        return np.sum(astype(x != 0, np.real(x).dtype), axis=axes, keepdims=keepdims)
     if ord == 1:
         return np.sum(np.abs(x), axis=axes, keepdims=keepdims)
     ord = float(ord)
@@ -696,7 +872,7 @@ def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) ->
     Where a norm is not differentiable its gradient is the subgradient of least norm: 0 at the
     zero vector or matrix, ``abs'(0) = 0``, and tied maxima share equally.
     """
-    x = _floating("norm", x)
+    x = _floating(x)
     if axis is None:
         axes = list(range(x.ndim))
         if ord is None or (ord == 2 and x.ndim == 1):
@@ -720,7 +896,7 @@ def vector_norm(
     x: Array, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2
 ) -> Array:
     """The norm of the elements along all the axes given, taken as one vector; see norm."""
-    x = _floating("vector_norm", x)
+    x = _floating(x)
     axes = range(x.ndim) if axis is None else normalise(axis, x.ndim, "axis")
     return _norm_of_vectors(x, ord, tuple(axes), keepdims)
 
@@ -738,7 +914,7 @@ def cond(x: Array, p: Any = None) -> Array:
     Of a singular matrix it is inf in the 2-norm, with gradient NaN, and raises ``LinAlgError`` in
     the others.
     """
-    x = _floating("cond", x)
+    x = _floating(x)
     if x.ndim < 2 or 0 in x.shape[-2:]:
         raise LinAlgError(f"cond: needs matrices that are not empty, got shape {tuple(x.shape)}")
     if p is None or p in (2, -2):
@@ -766,7 +942,7 @@ def matrix_rank(
         raise ValueError("matrix_rank: tol and rtol cannot both be given")
     if np.ndim(tol) or np.ndim(rtol):
         raise NotImplementedError("matrix_rank: one tolerance for all matrices is supported")
-    return matrix_rank_(_real("matrix_rank", A), tol=tol, hermitian=hermitian, rtol=rtol)
+    return matrix_rank_(lift(A), tol=tol, hermitian=hermitian, rtol=rtol)
 
 
 # The rest of the module. ------------------------------------------------------------------------

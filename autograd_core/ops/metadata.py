@@ -216,13 +216,6 @@ _WITHOUT_RULE = {
     np: """
         roots sort_complex
     """,
-    np.linalg: """
-        eig eigvals
-    """,
-    np.fft: """
-        fft fft2 fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn
-        rfft rfft2 rfftn
-    """,
 }
 for _module, _names in _WITHOUT_RULE.items():
     for _name in _names.split():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..node import Array, Node
-from ..op import REAL, EachInput, case, define, implements, lift, refuse_options
+from ..op import REAL, EachInput, case, conj, define, implements, lift, refuse_options
 from .shaping import astype, normalise, ravel, reshape, swapaxes, transpose
 
 
@@ -61,7 +61,7 @@ def dot(a: Array, b: Array, out: None = None) -> Array:
 
 @implements(np.vdot)
 def vdot(a: Array, b: Array, /) -> Array:
-    return ravel(a) @ ravel(b)
+    return conj(ravel(a)) @ ravel(b)
 
 
 @implements(np.inner)
@@ -101,7 +101,7 @@ def kron(a: Array, b: Array) -> Array:
 
 @implements(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
-    return np.sum(lift(x1) * lift(x2), axis=axis)
+    return np.sum(conj(lift(x1)) * lift(x2), axis=axis)
 
 
 @implements("matvec")
@@ -111,7 +111,7 @@ def matvec(x1: Array, x2: Array, /) -> Array:
 
 @implements("vecmat")
 def vecmat(x1: Array, x2: Array, /) -> Array:
-    return matmul(lift(x1)[..., None, :], x2)[..., 0, :]
+    return matmul(conj(lift(x1))[..., None, :], x2)[..., 0, :]
 
 
 @implements(np.linalg.multi_dot)
@@ -260,6 +260,7 @@ einsum_ = define(
             (("", "ij"), "ij", ((), (2, 2))),
         )
     ),
+    takes_complex=True,
 )
 
 

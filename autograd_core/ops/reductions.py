@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..node import Array, require, value_of
-from ..op import POSITIVE, Case, case, define, implements, lift, refuse_options
+from ..op import POSITIVE, Case, case, conj, define, implements, lift, refuse_options
 from .indexing import take_along_axis
 from .shaping import (
     FILL,
@@ -91,7 +91,7 @@ def _sum_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array
 
 
 sum_ = define(
-    "sum", _sum_forward, (_sum_rule,), "Σ x", cases=_along_axes(*_EMPTY)
+    "sum", _sum_forward, (_sum_rule,), "Σ x", cases=_along_axes(*_EMPTY), takes_complex=True
 )
 
 
@@ -106,7 +106,9 @@ def _mean_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Arra
     return _spread(share, x, axis, keepdims)
 
 
-mean_ = define("mean", _mean_forward, (_mean_rule,), "Σ x / n", cases=_along_axes())
+mean_ = define(
+    "mean", _mean_forward, (_mean_rule,), "Σ x / n", cases=_along_axes(), takes_complex=True
+)
 
 
 @implements(np.sum)
@@ -148,13 +150,18 @@ def _per(total: Array, count: Array) -> Array:
     return total / (astype(count, total.dtype) if total.dtype.kind in "fc" else count)
 
 
+def squared_modulus(x: Array) -> Array:
+    """|x|²: x² for a real x."""
+    return np.square(x) if x.dtype.kind != "c" else np.real(x * conj(x))
+
+
 @implements(np.var)
 def var(
     a: Array, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0,
     keepdims: Any = False, *, where: Any = np._NoValue, mean: Any = np._NoValue,
     correction: Any = np._NoValue,
 ) -> Array:
-    """Σ (x - mean)² / (n - ddof)."""
+    """Σ |x - mean|² / (n - ddof)."""
     refuse_options("var", out=out)
     if dtype is not None:
         a = astype(a, dtype)
@@ -169,7 +176,7 @@ def var(
         centre = _per(total, np.maximum(_chosen(a, where, axis, True), 1))
     else:
         centre = mean_(a, axis=axis, keepdims=True)
-    squares = np.square(a - centre)
+    squares = squared_modulus(a - centre)
     if not partly:
         return sum_(squares, axis=axis, keepdims=_kept(keepdims)) / (_count(a, axis) - ddof)
     total = sum(squares, axis, keepdims=keepdims, where=where)
@@ -234,7 +241,7 @@ def _cumsum_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
 cumsum_ = define(
     "cumsum", lambda x, axis: x.cumsum(axis), (_cumsum_rule,), "running Σ x",
     cases=(case((4,), axis=0), case((2, 3), axis=1), case((2, 3), axis=-2), case((0,), axis=0),
-           case((1, 2), axis=0), case((2, 0), axis=0)),
+           case((1, 2), axis=0), case((2, 0), axis=0)), takes_complex=True,
 )
 
 
@@ -301,6 +308,7 @@ def _prod_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Arra
 prod_ = define(
     "prod", lambda x, axis, keepdims: x.prod(axis, None, None, keepdims), (_prod_rule,), "Π x",
     domain=(POSITIVE,), cases=_along_axes(*_EMPTY, case((5, 2), axis=0, keepdims=False)),
+    takes_complex=True,
 )
 
 
@@ -343,7 +351,7 @@ cumprod_ = define(
     "cumprod", lambda x, axis: x.cumprod(axis), (_cumprod_rule,), "running Π x",
     domain=(POSITIVE,),
     cases=(case((4,), axis=0), case((2, 3), axis=1), case((5, 2), axis=-2), case((0,), axis=0),
-           case((1, 2), axis=0), case((2, 0), axis=0)),
+           case((1, 2), axis=0), case((2, 0), axis=0)), takes_complex=True,
 )
 
 
@@ -385,11 +393,11 @@ def _extremum_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> 
 
 max_ = define(
     "max", lambda x, axis, keepdims: x.max(axis, None, keepdims), (_extremum_rule,),
-    "the largest x", cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+    "the largest x", cases=_along_axes(case((0, 3), axis=1, keepdims=False)), takes_complex=True,
 )
 min_ = define(
     "min", lambda x, axis, keepdims: x.min(axis, None, keepdims), (_extremum_rule,),
-    "the smallest x", cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+    "the smallest x", cases=_along_axes(case((0, 3), axis=1, keepdims=False)), takes_complex=True,
 )
 
 
@@ -544,11 +552,13 @@ nanmax_ = define(
     "nanmax", lambda x, axis, keepdims: np.nanmax(x, axis, keepdims=keepdims),
     (_known_extremum_rule,), "the largest x that is not NaN",
     cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+    takes_complex=True,
 )
 nanmin_ = define(
     "nanmin", lambda x, axis, keepdims: np.nanmin(x, axis, keepdims=keepdims),
     (_known_extremum_rule,), "the smallest x that is not NaN",
     cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+    takes_complex=True,
 )
 
 
@@ -577,12 +587,28 @@ def nanmin(
 # Exponentials of a whole axis: composed naively they overflow, so they are primitives. ----------
 
 
+def _top(x: Array, axis: Axis) -> Array:
+    """What to subtract so that no exponential overflows."""
+    return (x.real if x.dtype.kind == "c" else x).max(axis, None, True)
+
+
 def _logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    if x.dtype.kind == "c":
+        return _complex_logsumexp(x, axis, keepdims)
     top = x.max(axis, None, True)
     # An infinite maximum would give inf - inf: there, nothing is subtracted. Otherwise the sum is
     # at least 1, so that the maximum with 1 only spares the logarithm of 0 where all is -inf.
     shift = np.where(np.isfinite(top), top, 0)
     y = np.log(np.maximum(np.exp(x - shift).sum(axis, None, None, True), 1)) + top
+    return y if keepdims else y.reshape(_reduced_shape(x, axis))
+
+
+def _complex_logsumexp(x: Array, axis: Axis, keepdims: bool) -> Array:
+    """The sum may be 0 here, and the logarithm is the principal one."""
+    top = _top(x, axis)
+    shift = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        y = np.log(np.exp(x - shift).sum(axis, None, None, True)) + shift
     return y if keepdims else y.reshape(_reduced_shape(x, axis))
 
 
@@ -593,13 +619,16 @@ def _reduced_shape(x: Array, axis: Axis) -> tuple[int, ...]:
 
 def _logsumexp_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     """g softmax(x); where y is -inf every x is -inf, and none has an influence."""
+    if x.dtype.kind == "c":
+        return expand_reduced(g, x, axis, keepdims) * np.exp(
+            x - expand_reduced(y, x, axis, keepdims))
     top = np.maximum(expand_reduced(y, x, axis, keepdims), np.finfo(x.dtype).min)
     return expand_reduced(g, x, axis, keepdims) * np.exp(x - top)
 
 
 logsumexp_ = define(
     "logsumexp", _logsumexp_forward, (_logsumexp_rule,), "ln Σ eˣ",
-    cases=_along_axes(case((0, 3), axis=1, keepdims=False)),
+    cases=_along_axes(case((0, 3), axis=1, keepdims=False)), takes_complex=True,
 )
 
 
@@ -612,7 +641,7 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _softmax_forward(x: Array, axis: Axis) -> Array:
-    e = np.exp(x - x.max(axis, None, True))
+    e = np.exp(x - _top(x, axis))
     return e / e.sum(axis, None, None, True)
 
 
@@ -622,6 +651,7 @@ softmax_ = define(
     "eˣ / Σ eˣ",
     cases=(case((3,), axis=-1), case((2, 3), axis=0), case((2, 3), axis=None),
            case((0, 3), axis=1), case((2, 1), axis=1), case((), axis=None)),
+    takes_complex=True,
 )
 
 
@@ -631,7 +661,7 @@ def softmax(x: Array, axis: Axis = -1) -> Array:
 
 
 def _log_softmax_forward(x: Array, axis: Axis) -> Array:
-    shifted = x - x.max(axis, None, True)
+    shifted = x - _top(x, axis)
     return shifted - np.log(np.exp(shifted).sum(axis, None, None, True))
 
 
@@ -641,6 +671,7 @@ log_softmax_ = define(
     "x - ln Σ eˣ",
     cases=(case((3,), axis=-1), case((2, 3), axis=0), case((2, 3), axis=None),
            case((0, 3), axis=1), case((2, 1), axis=1), case((), axis=None)),
+    takes_complex=True,
 )
 
 

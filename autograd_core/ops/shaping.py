@@ -23,6 +23,7 @@ reshape_ = define(
     (lambda g, y, x, shape: g.reshape(x.shape),), "x with another shape",
     cases=(case((2, 3), shape=(3, 2)), case((), shape=(1, 1)), case((1, 1), shape=()),
            case((0, 3), shape=(3, 0)), case((2, 3, 2), shape=(2, -1))),
+    takes_complex=True,
 )
 
 
@@ -37,6 +38,7 @@ transpose_ = define(
     "transpose", lambda x, axes: x.transpose(axes), (_transpose_rule,), "x with axes reordered",
     cases=(case((2, 3), axes=(1, 0)), case((2, 3, 4), axes=(2, 0, 1)), case((), axes=()),
            case((0, 2), axes=(1, 0)), case((1, 2, 1), axes=(1, 2, 0))),
+    takes_complex=True,
 )
 
 #: Below this size a broadcast cotangent is cheaper to fill than to describe by strides.
@@ -55,6 +57,7 @@ broadcast_ = define(
     "broadcast_to", _broadcast_forward, (lambda g, y, x, shape: g,), "x repeated to a shape",
     cases=(case((3,), shape=(2, 3)), case((), shape=(2, 2)), case((2, 1), shape=(2, 3)),
            case((1,), shape=(0,)), case((0, 1), shape=(2, 0, 3))),
+    takes_complex=True,
 )
 
 
@@ -296,6 +299,7 @@ concatenate_ = define(
     cases=(case((2,), (3,), axis=0), case((2, 3), (2, 1), (2, 0), axis=1),
            case((2, 2), (1, 2), axis=-2), case((2, 3), axis=0),
            case((1, 2), (2, 2), (1, 2), axis=0)),
+    takes_complex=True,
 )
 
 
@@ -514,6 +518,7 @@ pad_ = define(
     "pad", _pad_forward, (lambda g, y, x, widths: g[_inside(x, widths)],), "x framed by zeros",
     cases=(case((3,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))),
            case((0,), widths=((1, 1),)), case((1, 2), widths=((0, 0), (1, 1)))),
+    takes_complex=True,
 )
 
 #: The modes of np.pad that only copy elements: padding an array of positions says which.
@@ -675,6 +680,7 @@ windows_ = define(
            case((3, 4), shape=(2,), axes=(0,)), case((3,), shape=(3,), axes=(0,)),
            case((5,), shape=(2, 3), axes=(0, 0)), case((0, 3), shape=(2,), axes=(1,)),
            case((1, 3), shape=(1, 2), axes=(0, 1))),
+    takes_complex=True,
 )
 overlap_ = define(
     "overlap_add", _overlap_forward,
@@ -685,6 +691,7 @@ overlap_ = define(
            case((2, 2, 3), shape=(2, 3), axes=(0, 0), whole=(5,)),
            case((0, 2, 2), shape=(2,), axes=(1,), whole=(0, 3)),
            case((1, 2, 1, 2), shape=(1, 2), axes=(0, 1), whole=(1, 3))),
+    takes_complex=True,
 )
 
 
@@ -710,7 +717,8 @@ astype_ = define(
     "astype", lambda x, dtype: x.astype(dtype), (lambda g, y, x, dtype: g,),
     "x in another dtype",
     cases=(case((2, 3), dtype=np.dtype(np.float64)), case((), dtype=np.dtype(np.float64)),
-           case((0, 1), dtype=np.dtype(np.float64))),
+           case((0, 1), dtype=np.dtype(np.float64)),),
+    takes_complex=True,
 )
 #: To integers or booleans: a step function, so nothing to differentiate.
 astype_discrete = define(

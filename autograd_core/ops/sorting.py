@@ -101,7 +101,7 @@ def _at(ordered: Array, place: Any) -> Array:
 def _undefined(result: Array, ordered: Array) -> Array:
     """NaN where there was one: sorted, it comes last."""
     last = _at(ordered, -1)
-    return np.where(np.isnan(last), last, result) if last.dtype.kind == "f" else result
+    return np.where(np.isnan(last), last, result) if last.dtype.kind in "fc" else result
 
 
 def _known(ordered: Array) -> Array:

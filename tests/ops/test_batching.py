@@ -59,10 +59,17 @@ def jacobian_by_rows(f, xs):
             for k, x in enumerate(xs)]
 
 
-def check_jacobian(op, case):
-    call = Call(op, case)
-    expected = jacobian_by_rows(call, call.xs)
-    found = ag.jacobian(call, tuple(range(len(call.xs))))(*call.xs)
+def check_jacobian(op, case, dtype=np.float64, holomorphic=False):
+    call = Call(op, case, dtype)
+
+    def f(*xs):
+        """The op; its parts, where it makes complex numbers of real ones."""
+        y = call(*xs)
+        apart = y.dtype.kind == "c" and not holomorphic
+        return np.stack([np.real(y), np.imag(y)]) if apart else y
+
+    expected = jacobian_by_rows(f, call.xs)
+    found = ag.jacobian(f, tuple(range(len(call.xs))), holomorphic=holomorphic)(*call.xs)
     for a, b, x in zip(found, expected, call.xs, strict=True):
         assert np.shape(a) == np.shape(b) and a.dtype == x.dtype
         close(a, b, 1e-11)
@@ -71,6 +78,29 @@ def check_jacobian(op, case):
 @pytest.mark.parametrize(("op", "case"), CALLS)
 def test_the_jacobian_of_an_op_is_the_one_taken_row_by_row(op, case):
     check_jacobian(op, case)
+
+
+#: Of real numbers these are complex functions, but not holomorphic ones.
+_NOT_HOLOMORPHIC = ("absolute", "sign", "real", "imag", "conjugate", "irfft", "norm")
+
+
+@pytest.mark.parametrize("name", [
+    *_NOT_HOLOMORPHIC, "fft", "matmul", "multiply", "exp", "where", "getitem", "set", "sum", "prod",
+    "inv", "solve", "det", "einsum", "concatenate", "transpose", "general_eigenvalues",
+])
+def test_jacobians_of_complex_arguments(name):
+    """Of parts, where rows are all there is; of a holomorphic function, columns too."""
+    for case in OPS[name].cases[:5]:
+        check_jacobian(OPS[name], case, np.complex128)
+        if name not in _NOT_HOLOMORPHIC:
+            check_jacobian(OPS[name], case, np.complex128, holomorphic=True)
+    tall = lambda z: np.concatenate([z**2, np.conj(z) * z, np.exp(z)])  # noqa: E731
+    z = np.array([1 + 2j, 0.5 - 1j])
+    parts = ag.jacobian(lambda z: np.real(tall(z)))(z)
+    close(parts[:2], np.diag(2 * z), 1e-13)
+    close(parts[2:4], np.diag(2 * np.conj(z)), 1e-13)
+    wide = ag.jacobian(lambda z: np.concatenate([z**2, np.exp(z), z**3]), holomorphic=True)(z)
+    close(wide, np.concatenate([np.diag(2 * z), np.diag(np.exp(z)), np.diag(3 * z**2)]), 1e-13)
 
 
 @pytest.mark.parametrize("name", ["getitem", "matmul", "sum", "concatenate", "einsum", "exp",

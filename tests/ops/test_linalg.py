@@ -540,25 +540,6 @@ def test_factors_come_from_one_decomposition():
     assert [str(node.op) for node in graph.nodes].count("eigh") == 1
 
 
-@pytest.mark.parametrize("function", [LA.eig, LA.eigvals])
-def test_spectra_of_unsymmetric_matrices_have_no_rule(function):
-    with pytest.raises(ag.MissingRuleError, match="no derivative rule"):
-        function(ag.tensor(np.eye(2), requires_grad=True))
-
-
-@pytest.mark.parametrize(
-    "call",
-    [LA.inv, LA.det, LA.slogdet, LA.cholesky, LA.qr, LA.eigh, LA.eigvalsh, LA.svd, LA.svdvals,
-     LA.pinv, LA.norm, LA.cond, LA.matrix_norm, LA.vector_norm, LA.matrix_rank, LA.tensorinv,
-     lambda t: LA.solve(t, np.ones(2)), lambda t: LA.solve(ag.tensor(np.eye(2)), t),
-     lambda t: LA.lstsq(t, np.ones(2)), lambda t: LA.tensorsolve(t, np.ones(2)),
-     lambda t: LA.solve(ag.tensor(np.eye(2)), t.data)],
-)
-def test_complex_matrices_are_refused(call):
-    with pytest.raises(NotImplementedError, match="complex"):
-        call(ag.tensor(np.eye(2) * 1j))
-
-
 # Errors: those of NumPy, with the operation and the shapes. --------------------------------------
 
 def tensor(*shape, of=0.0):

@@ -1568,9 +1568,12 @@ def test_what_numpy_refuses_is_refused(row):
 
 
 def test_every_function_has_a_row():
-    import test_linalg  # its table is made of this one's parts
+    import test_complex_linalg  # their tables are made of this one's parts
+    import test_fft
+    import test_linalg
 
     called = {row.function for row in ROWS} | test_linalg.TESTED
+    called |= test_complex_linalg.TESTED | test_fft.TESTED
     called.add(np.unique_values)  # in no order, so that its row sorts
     missing = [f for f in FUNCTIONS if f not in called]
     assert not missing, "functions without a row in this table"

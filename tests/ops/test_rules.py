@@ -31,6 +31,58 @@ def test_rule(op, case, check):
     check(op, case)
 
 
+def complex_calls():
+    """The cases of ops that take complex numbers: all inputs complex, and all but one."""
+    found = []
+    for op in DIFFERENTIABLE:
+        for i, case in enumerate(op.cases if op.takes_complex else ()):
+            if case.attrs.get("dtype") == np.float64:  # NumPy warns that this loses a part
+                continue
+            places = [k for k, given in enumerate(case.inputs) if isinstance(given, tuple)]
+            several = len(places) > 1 and op.name not in REAL_INTO_COMPLEX
+            for real in (None, *places) if several else (None,):
+                dtypes = tuple(np.float64 if k == real else np.complex128
+                               for k in range(len(case.inputs)))
+                name = f"{op.name}-{i}" + ("" if real is None else f"-real{real}")
+                found.append(pytest.param(op, case, dtypes, id=name))
+    return found
+
+
+#: Where the dtypes of the inputs differ, what is new is which part of a cotangent each gets.
+MIXED = (verify.first_order, verify.single_precision)
+#: SciPy has no polygamma of complex numbers: the rule of psi raises, and so do what rules use psi
+#: when they are differentiated.
+_FIRST = tuple(check for check in verify.CHECKS if check is not verify.second_order)
+WITHOUT_POLYGAMMA = {"psi": (verify.forward,), "gamma": _FIRST, "rgamma": _FIRST}
+
+#: A complex value does not go into a real array.
+REAL_INTO_COMPLEX = ("set",)
+
+
+@pytest.mark.parametrize(("op", "case", "dtypes"), complex_calls())
+def test_rule_of_complex_numbers(op, case, dtypes):
+    mixed = np.float64 in dtypes
+    for check in MIXED if mixed else WITHOUT_POLYGAMMA.get(op.name, verify.CHECKS):
+        check(op, case, dtypes)
+
+
+def test_what_takes_complex_numbers():
+    """An op that says it does not is refused them, by NumPy or by itself."""
+    takes = {op.name for op in DIFFERENTIABLE if op.takes_complex}
+    assert {"add", "matmul", "where", "sum", "norm", "svd_left", "fft", "sign", "power"} <= takes
+    for op in DIFFERENTIABLE:
+        if op.takes_complex or op.name in REAL_BY_CONSTRUCTION:
+            continue
+        call = Call(op, op.cases[0], np.complex128)
+        leaves = [ag.tensor(x, requires_grad=True) for x in call.xs]
+        with pytest.raises(TypeError), np.errstate(all="ignore"):
+            call(*leaves)
+
+
+#: They get what other ops have made, never a user's array.
+REAL_BY_CONSTRUCTION = ("known_real", "undefined")
+
+
 def _shapes(op, case):
     call = Call(op, case)
     return {np.shape(x) for x in call.xs} if len(call.xs) > 1 else set()
@@ -76,7 +128,8 @@ def _prepared(op):
 
 
 UNARY = [op for op in DIFFERENTIABLE if not isinstance(op.vjps, ag.op.EachInput)
-         and len(op.vjps) == 1 and op.name not in ("scatter", "astype") and not _prepared(op)]
+         and len(op.vjps) == 1 and op.name not in ("scatter", "astype", "undefined")
+         and not _prepared(op)]
 BINARY = [op for op in DIFFERENTIABLE if not isinstance(op.vjps, ag.op.EachInput)
           and len(op.vjps) == 2 and op.name not in ("matmul", "set", "ldexp", "convolve")
           and not _prepared(op)
@@ -90,7 +143,7 @@ def test_unary_cases_hold_the_breaking_shapes(op):
     assert any(1 in shape for shape in shapes), "an axis of size 1"
     assert any(len(shape) > 1 for shape in shapes), "several axes"
     along = ("softmax", "log_softmax", "cumsum", "cumprod", "pad", "unwrap", "windows",
-             "overlap_add")
+             "overlap_add", "fft", "rfft", "irfft")
     assert () in shapes or op.name in along, "shape ()"
 
 

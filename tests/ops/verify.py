@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from differences import Call, close, gradients, slope
+from differences import Call, close, gradients, pairing, slope
 
 import autograd_core as ag
 from autograd_core.op import Case, Op
@@ -13,15 +13,19 @@ from autograd_core.op import Case, Op
 
 def cotangent(y: Any, seed: int = 1) -> Any:
     """A random cotangent of ``y``, of its shape and dtype."""
-    return np.asarray(np.random.default_rng(seed).standard_normal(np.shape(y)), y.dtype)[()]
+    rng = np.random.default_rng(seed)
+    w = rng.standard_normal(np.shape(y))
+    if y.dtype.kind == "c":
+        w = w + 1j * rng.standard_normal(np.shape(y))
+    return np.asarray(w, y.dtype)[()]
 
 
-def forward(op: Op, case: Case) -> None:
+def forward(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """Recording computes what the op's function computes."""
-    call = Call(op, case)
+    call = Call(op, case, dtype)
     y = call(*(ag.tensor(x, requires_grad=True) for x in call.xs))
     assert isinstance(y, ag.Tensor)
-    assert y.op is op
+    assert y.op is op or case.settle is not None
     assert y.requires_grad
     expected = call.forward(*call.xs)
     assert y.shape == np.shape(expected)
@@ -29,31 +33,30 @@ def forward(op: Op, case: Case) -> None:
     np.testing.assert_array_equal(y.data, expected)
 
 
-def first_order(op: Op, case: Case) -> None:
+def first_order(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """Every element of every gradient equals its difference quotient."""
-    call = Call(op, case)
+    call = Call(op, case, dtype)
     y, back = ag.vjp(call, *call.xs)
     w = cotangent(y)
-    numerical = gradients(lambda *xs: np.sum(w * call.forward(*xs)), call.xs)
+    numerical = gradients(lambda *xs: pairing(w, call.forward(*xs)), call.xs)
     for x, g, expected in zip(call.xs, back(w), numerical, strict=True):
         assert np.shape(g) == np.shape(x)
         assert g.dtype == x.dtype
         close(g, expected)
 
 
-def second_order(op: Op, case: Case) -> None:
+def second_order(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """The derivative of x ↦ wᵀJ(x), from recorded rules, equals that of the raw ones.
 
     The dependence of wᵀJ on the cotangent w is part of it: it is differentiated by as well.
     """
-    call = Call(op, case)
+    call = Call(op, case, dtype)
     w = cotangent(ag.vjp(call, *call.xs)[0])
-    rng = np.random.default_rng(2)
-    vs = [np.asarray(rng.standard_normal(np.shape(x))) for x in call.xs]
+    vs = [cotangent(x, 2 + i) for i, x in enumerate(call.xs)]
 
     def along_vs(*args: Any) -> Any:
         *xs, w = args
-        return sum((g * v).sum() for g, v in zip(ag.vjp(call, *xs)[1](w), vs, strict=True))
+        return sum(pairing(g, v) for g, v in zip(ag.vjp(call, *xs)[1](w), vs, strict=True))
 
     args = [*call.xs, w]
     analytical = ag.grad(along_vs, tuple(range(len(args))))(*args)
@@ -61,11 +64,10 @@ def second_order(op: Op, case: Case) -> None:
         close(g, expected)
 
 
-def forward_mode(op: Op, case: Case) -> None:
+def forward_mode(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """The product with a tangent equals the slope of the function in its direction."""
-    call = Call(op, case)
-    rng = np.random.default_rng(3)
-    directions = tuple(np.asarray(rng.standard_normal(np.shape(x)))[()] for x in call.xs)
+    call = Call(op, case, dtype)
+    directions = tuple(cotangent(x, 3 + i) for i, x in enumerate(call.xs))
     y, tangent = ag.jvp(call, tuple(call.xs), directions)
     np.testing.assert_array_equal(y, call.forward(*call.xs))
     expected = slope(
@@ -75,9 +77,9 @@ def forward_mode(op: Op, case: Case) -> None:
     close(tangent, expected)
 
 
-def both_modes(op: Op, case: Case) -> None:
+def both_modes(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """A recorded reverse pass computes what the raw one does."""
-    call = Call(op, case)
+    call = Call(op, case, dtype)
     results = []
     for recorded in (False, True):
         leaves = [ag.tensor(x, requires_grad=True) for x in call.xs]
@@ -93,9 +95,9 @@ def both_modes(op: Op, case: Case) -> None:
             close(node.data, raw, 1e-14)
 
 
-def strided(op: Op, case: Case) -> None:
+def strided(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """Inputs that are views, reversed, transposed or with gaps, change nothing."""
-    call = Call(op, case)
+    call = Call(op, case, dtype)
     y, back = ag.vjp(call, *call.xs)
     w = cotangent(y)
     plain = back(w)
@@ -125,34 +127,48 @@ def _column_major(x: Any) -> Any:
     return np.asfortranarray(x) if np.ndim(x) else np.asarray(x)
 
 
-def single_precision(op: Op, case: Case) -> None:
+#: What may come of single precision, real or complex.
+_SINGLE = {"f": np.dtype(np.float32), "c": np.dtype(np.complex64)}
+
+
+def halved(dtype: Any) -> Any:
+    """A dtype, or several, in single precision."""
+    if isinstance(dtype, tuple):
+        return tuple(map(halved, dtype))
+    return _SINGLE[np.dtype(dtype).kind]
+
+
+def single_precision(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """float32 stays float32: the result, the gradients, and every node on the way to them."""
-    call, exact = Call(op, case, np.float32), Call(op, case)
+    call, exact = Call(op, case, halved(dtype)), Call(op, case, dtype)
     leaves = [ag.tensor(x, requires_grad=True) for x in call.xs]
     y = call(*leaves)
     w = cotangent(ag.vjp(exact, *exact.xs)[0])
     if "dtype" not in case.attrs:
-        assert y.dtype == np.float32
+        assert y.dtype == _SINGLE[y.dtype.kind]
     ag.vjp(call, *call.xs)[1](w.astype(y.dtype))
     y.backward(w.astype(y.dtype), create_graph=True)
     expected = ag.vjp(exact, *exact.xs)[1](w)
     reached = [x.grad for x in leaves if x.grad is not None]
     for x, g in zip(leaves, expected, strict=True):
         if x.grad is not None:
-            assert x.grad.dtype == np.float32
+            assert x.grad.dtype == x.dtype
             assert x.grad.shape == x.shape
             close(x.grad.data, g, 2e-4)
     if "dtype" not in case.attrs:
         for node in ag.Graph([y, *reached]).nodes:
-            assert node.dtype.kind != "f" or node.dtype == np.float32, node
+            assert node.dtype == _SINGLE.get(node.dtype.kind, node.dtype), node
             for x in node.inputs:
-                drifts = getattr(x, "dtype", None) == np.float64 and np.ndim(x) > 0
+                drifts = getattr(x, "dtype", None) in _DOUBLE and np.ndim(x) > 0
                 assert not drifts, f"{node.op} meets a float64 array"
 
 
-def replay(op: Op, case: Case) -> None:
+_DOUBLE = (np.float64, np.complex128)
+
+
+def replay(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """A graph recomputes its value from its leaves, also from changed ones."""
-    call, other = Call(op, case), Call(op, case, seed=7)
+    call, other = Call(op, case, dtype), Call(op, case, dtype, seed=7)
     leaves = [ag.tensor(x, requires_grad=True) for x in call.xs]
     y = call(*leaves)
     before = np.array(y.data)
@@ -168,9 +184,9 @@ def replay(op: Op, case: Case) -> None:
         close(0 if leaf.grad is None else leaf.grad, g, 1e-14)
 
 
-def repeated(op: Op, case: Case) -> None:
+def repeated(op: Op, case: Case, dtype: Any = np.float64) -> None:
     """f(x, x, ...): one leaf in several places gets the sum of what each place would get."""
-    call = Call(op, case)
+    call = Call(op, case, dtype)
     x = call.xs[0]
     y, back = ag.vjp(lambda x: call(*[x] * len(call.xs)), x)
     w = cotangent(y)

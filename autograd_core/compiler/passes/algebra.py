@@ -81,7 +81,7 @@ def _scaled(x: Any, name: str) -> tuple[Any, Any] | None:
 
 @rule("multiply", "divide", identity="x * 1 = x / 1 = x")
 def _one(x: Any, c: Any) -> Any:
-    return x if _is(c, 1) else None
+    return x if _is(c, 1) and x.dtype.kind != "c" else None
 
 
 @rule("multiply", "divide", identity="x * -1 = x / -1 = -x")
@@ -96,7 +96,7 @@ def _minus_zero(x: Any, c: Any) -> Any:
 
 @rule("add", identity="x + -0.0 = x, and of integers x + 0 = x")
 def _plus_zero(x: Any, c: Any) -> Any:
-    if _is(c, -0.0):
+    if _is(c, -0.0) and x.dtype.kind != "c":
         return x
     return x if _is(c, 0) and x.dtype.kind in "iu" else None
 
