@@ -10,7 +10,6 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -496,8 +495,6 @@ class Compiled:
             capture.restore()
         plan, values, updates, kept = self._plan(capture, out, nodes, given)
         plan.sources = tuple(sample.states)
-        if plan.sources:  # computed anew, it would be another
-            plan.ops = {i: replace(op, pure=False) for i, op in plan.ops.items()}
         plan.reason = self._reason(signature)
         plan.template = self._template(args, kwargs, iter([_HOLE] * len(given)))
         if is_recording() and not kwargs and all(x is _HOLE for x in plan.template[0]) and all(
