@@ -74,6 +74,7 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
             "bgcolor": "white",
             "nodesep": "0.22",
             "ranksep": "0.35",
+            **layout_limits(drawing),
         },
         node_attr={
             "shape": "box",
@@ -103,6 +104,14 @@ def digraph(drawing: Drawing, *, rankdir: str = "LR") -> graphviz.Digraph:
     for i, edge in enumerate(drawing.edges):
         dot.edge(edge.tail, edge.head, id=f"e{i}", **_edge_attributes(edge, kinds[edge.tail]))
     return dot
+
+
+def layout_limits(drawing: Drawing) -> dict[str, str]:
+    """What keeps Graphviz from looking long for the best places of many edges.
+
+    Without them, 80 leaves that are used on 80 levels take it 5 s, and 140 two minutes.
+    """
+    return {"nslimit": "1", "nslimit1": "1"} if len(drawing.edges) > 100 else {}
 
 
 def check_direction(rankdir: str) -> None:

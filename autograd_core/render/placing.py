@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .describe import Drawing
-from .dot import check_direction
+from .dot import check_direction, layout_limits
 from .engine import NoEngineError, lay_out
 from .layout import Box, Layout, Point, controls
 from .layout import lay_out as lay_out_simply
@@ -77,7 +77,8 @@ def _source(
     drawing: Drawing, sizes: Mapping[str, Point], labels: Mapping[int, Point],
     titles: Mapping[str, Point], rankdir: str,
 ) -> Iterator[str]:
-    yield (f'digraph {{ graph [rankdir={rankdir} nodesep="0.26" ranksep="0.36"] '
+    limits = "".join(f" {key}={value}" for key, value in layout_limits(drawing).items())
+    yield (f'digraph {{ graph [rankdir={rankdir} nodesep="0.26" ranksep="0.36"{limits}] '
            'node [shape=box fixedsize=true label=""] edge [arrowsize=0.7]')
     members: dict[str | None, list[str]] = {}
     for node in drawing.nodes:

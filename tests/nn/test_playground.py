@@ -38,15 +38,24 @@ def pages(tmp_path_factory):
     }
 
 
-def test_the_training_is_that_of_fit(tmp_path):
-    models = [mlp(), mlp()]
+def with_state():
+    """A model that draws at random in training and keeps running statistics."""
+    return nn.Sequential(nn.Linear(2, 6, rng=0), nn.BatchNorm1d(6), nn.activations.tanh,
+                         nn.Dropout(0.2, rng=1), nn.Linear(6, 1, rng=2))
+
+
+@pytest.mark.parametrize("make", [mlp, with_state])
+def test_the_training_is_that_of_fit(tmp_path, make):
+    models = [make(), make()]
     optimizers = [nn.optim.Adam(m.parameters(), lr=0.05) for m in models]
     history = nn.fit(models[0], X, XOR[:, None], loss="bce_with_logits", optimizer=optimizers[0],
                      epochs=7, seed=1, progress=False)
     path = nn.playground(models[1], X, XOR, tmp_path / "p.html", optimizer=optimizers[1], epochs=7,
                          seed=1)
-    for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True):
-        np.testing.assert_array_equal(a.numpy(force=True), b.numpy(force=True))
+    states = [m.state_dict() for m in models]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][name])
     assert data_of(path)["history"] == history["loss"]
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import string
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -730,6 +731,16 @@ def test_boxes_do_not_overlap_in_any_direction(browser, tmp_path, rankdir):
     axis = 0 if rankdir in ("LR", "RL") else 1
     sign = -1 if rankdir in ("RL", "BT") else 1
     assert sign * (order[-1][axis] - order[0][axis]) > 0, "the data flow that way"
+
+
+def test_the_search_for_the_best_places_is_limited_where_it_could_take_minutes():
+    def fan(leaves):
+        row = [leaf(0.1 * i) for i in range(leaves)]
+        while len(row) > 1:
+            row = [a * b for a, b in pairwise(row)]
+        return ag.to_dot(row[0], collapse=False).source
+
+    assert "nslimit" not in fan(6) and "nslimit=1" in fan(12)
 
 
 def test_what_cannot_be_drawn_leaves_no_file(tmp_path):
