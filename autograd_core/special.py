@@ -66,11 +66,73 @@ from .ops import reductions
 from .ops.flow import stop_gradient
 
 __all__ = [
-    "beta", "betaln", "digamma", "entr", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "expit",
-    "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0", "i0e", "i1", "i1e", "iv", "ive",
-    "j0", "j1", "jn", "jv", "kl_div", "log_expit", "log_ndtr", "log_softmax", "logit",
-    "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "rel_entr", "rgamma", "sinc",
-    "softmax", "xlog1py", "xlogy", "y0", "y1", "yn", "zeta",
+    "beta",
+    "betainc",
+    "betaln",
+    "cbrt",
+    "cosdg",
+    "cosm1",
+    "dawsn",
+    "digamma",
+    "entr",
+    "erf",
+    "erfc",
+    "erfcinv",
+    "erfcx",
+    "erfi",
+    "erfinv",
+    "exp1",
+    "exp2",
+    "exp10",
+    "expi",
+    "expit",
+    "expm1",
+    "gamma",
+    "gammainc",
+    "gammaincc",
+    "gammaln",
+    "gammasgn",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
+    "iv",
+    "ive",
+    "j0",
+    "j1",
+    "jn",
+    "jv",
+    "k0",
+    "k0e",
+    "k1",
+    "k1e",
+    "kl_div",
+    "kv",
+    "kve",
+    "log1p",
+    "log_expit",
+    "log_ndtr",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "multigammaln",
+    "ndtr",
+    "ndtri",
+    "polygamma",
+    "psi",
+    "rel_entr",
+    "rgamma",
+    "sinc",
+    "sindg",
+    "softmax",
+    "tandg",
+    "xlog1py",
+    "xlogy",
+    "y0",
+    "y1",
+    "yn",
+    "yv",
+    "zeta",
 ]
 
 SQRT_PI, SQRT_2PI = math.sqrt(math.pi), math.sqrt(2 * math.pi)
@@ -117,18 +179,16 @@ def _enter(
     return ufunc
 
 
-def _in_precision(ufunc: np.ufunc, a: Array, b: Array) -> Array:
-    """ufunc(a, b), where a Python number has the precision of the array beside it.
+def _in_precision(ufunc: np.ufunc, *xs: Array) -> Array:
+    """ufunc(a, b, ...), where a Python number has the precision of the array beside it.
 
     SciPy lists the loop for double precision first for some of its ufuncs, so that NumPy picks it
     for float32 and a Python number: `xlogy(x, 1.5)` is float64 for a float32 x.
     """
-    if type(a) in _NUMBERS:
-        a = _like(a, b)
-    elif type(b) in _NUMBERS:
-        b = _like(b, a)
-    y = ufunc(a, b)
-    return y.astype(np.result_type(a, b)) if y.dtype == np.complex128 else y
+    beside = next((x for x in xs if type(x) not in _NUMBERS), None)
+    given = [_like(x, beside) if type(x) in _NUMBERS else x for x in xs]
+    y = ufunc(*given)
+    return y.astype(np.result_type(*given)) if y.dtype == np.complex128 else y
 
 
 def _like(number: float, x: Array) -> Array:
@@ -550,6 +610,98 @@ kl_div: np.ufunc = _enter(
         lambda g, y, a, b: g * (1 - _ratio(a, b)),
     ),
     "a ln(a / b) - a + b (DLMF 4.2)", POSITIVE, POSITIVE,
+)
+
+# SciPy's own names for what NumPy has, and elementary functions beside them. ----------------------
+
+_RADIANS = math.pi / 180
+cbrt: np.ufunc = _enter(
+    "cbrt", (lambda g, y, x: g / (3 * (y * y)),), "∛x (DLMF 4.2)", POSITIVE, record="cbrt_scipy"
+)
+exp2: np.ufunc = _enter(
+    "exp2", (lambda g, y, x: g * (y * math.log(2)),), "2ˣ (DLMF 4.2)", REAL, record="exp2_scipy"
+)
+exp10: np.ufunc = _enter(
+    "exp10", (lambda g, y, x: g * (y * math.log(10)),), "10ˣ (DLMF 4.2)", (-1.0, 1.0)
+)
+expm1: np.ufunc = _enter(
+    "expm1", (lambda g, y, x: g * (y + 1),), "eˣ - 1 (DLMF 4.2)", REAL, record="expm1_scipy"
+)
+log1p: np.ufunc = _enter(
+    "log1p", (lambda g, y, x: g / (1 + x),), "ln(1 + x) (DLMF 4.2)", POSITIVE, record="log1p_scipy"
+)
+cosm1: np.ufunc = _enter(
+    "cosm1", (lambda g, y, x: g * -np.sin(x),), "cos x - 1 (DLMF 4.14)", REAL
+)
+sindg: np.ufunc = _enter(
+    "sindg", (lambda g, y, x: g * (_RADIANS * cosdg(x)),), "sin x° (DLMF 4.14)", REAL
+)
+cosdg: np.ufunc = _enter(
+    "cosdg", (lambda g, y, x: g * (-_RADIANS * sindg(x)),), "cos x° (DLMF 4.14)", REAL
+)
+tandg: np.ufunc = _enter(
+    "tandg", (lambda g, y, x: g * (_RADIANS * (1 + y * y)),), "tan x° (DLMF 4.14)", REAL
+)
+
+# Integrals. -------------------------------------------------------------------------------------
+
+erfi: np.ufunc = _enter(
+    "erfi", (lambda g, y, x: g * (2 / SQRT_PI * np.exp(x * x)),),
+    "2/√π ∫₀ˣ exp(t²) dt (DLMF 7.5)", (-1.0, 1.0),
+)
+dawsn: np.ufunc = _enter(
+    "dawsn", (lambda g, y, x: g * (1 - 2 * (x * y)),), "exp(-x²) ∫₀ˣ exp(t²) dt (DLMF 7.2)", REAL
+)
+exp1: np.ufunc = _enter(
+    "exp1", (lambda g, y, x: -g * np.exp(-x) / x,), "∫ₓ^∞ e⁻ᵗ/t dt (DLMF 6.2)", POSITIVE
+)
+expi: np.ufunc = _enter(
+    "expi", (lambda g, y, x: g * np.exp(x) / x,), "-⨍₋ₓ^∞ e⁻ᵗ/t dt (DLMF 6.2)", POSITIVE
+)
+
+
+def _beta_density(a: Array, b: Array, x: Array) -> Array:
+    both_numbers = type(a) in _NUMBERS and type(b) in _NUMBERS
+    size = float(betaln(a, b)) if both_numbers else betaln(a, b)
+    return np.exp(_in_precision(xlogy, a - 1, x) + _in_precision(xlog1py, b - 1, -x) - size)
+
+
+betainc: np.ufunc = _enter(
+    "betainc",
+    (_missing("betainc", "a"), _missing("betainc", "b"),
+     lambda g, y, a, b, x: g * _beta_density(a, b, x)),
+    "Iₓ(a, b) = 1/B(a, b) ∫₀ˣ tᵃ⁻¹ (1 - t)ᵇ⁻¹ dt (DLMF 8.17)", POSITIVE, POSITIVE, (0.2, 0.8),
+    cases=(case(2.0, 3.0, (3,)), case(1.5, 2.5, (2, 3)), case(1.0, 1.0, ()), case(2.0, 0.5, (0,)),
+           case(2.0, 3.0, (1, 2))),
+)
+
+# Modified Bessel functions of the second kind. ---------------------------------------------------
+
+k0: np.ufunc = _enter("k0", (lambda g, y, x: -g * k1(x),), "K₀(x) (DLMF 10.29)", POSITIVE)
+k1: np.ufunc = _enter(
+    "k1", (lambda g, y, x: g * (-0.5 * (k0(x) + kv(2, x))),), "K₁(x) (DLMF 10.29)", POSITIVE
+)
+kv: np.ufunc = _enter(
+    "kv",
+    (_missing("kv", "v"), lambda g, y, v, x: g * (-0.5 * (kv(v - 1, x) + kv(v + 1, x)))),
+    "K_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
+)
+k0e: np.ufunc = _enter(
+    "k0e", (lambda g, y, x: g * (y - k1e(x)),), "eˣ K₀(x) (DLMF 10.29)", POSITIVE
+)
+k1e: np.ufunc = _enter(
+    "k1e", (lambda g, y, x: g * (y - 0.5 * (k0e(x) + kve(2, x))),), "eˣ K₁(x) (DLMF 10.29)",
+    POSITIVE,
+)
+kve: np.ufunc = _enter(
+    "kve",
+    (_missing("kve", "v"), lambda g, y, v, x: g * (y - 0.5 * (kve(v - 1, x) + kve(v + 1, x)))),
+    "eˣ K_v(x) (DLMF 10.29)", POSITIVE, cases=_with_order(2, 0.0, 1.5),
+)
+yv: np.ufunc = _enter(
+    "yv",
+    (_missing("yv", "v"), lambda g, y, v, x: g * (0.5 * (yv(v - 1, x) - yv(v + 1, x)))),
+    "Y_v(x) (DLMF 10.6)", (0.8, 2.5), cases=_with_order(2, 0.0, 1.5),
 )
 
 # Along axes. ------------------------------------------------------------------------------------

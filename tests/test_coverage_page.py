@@ -129,7 +129,6 @@ JAX = """
     linalg.svdvals linalg.tensordot linalg.tensorinv linalg.tensorsolve linalg.trace
     linalg.vecdot linalg.vector_norm fft.hfft fft.ihfft
 """
-COMPLEX = "linalg.eig linalg.eigvals"
 _JAX_OWN = {"kaiser"}  # by its parameter; NumPy does not ask a Tensor
 
 
@@ -145,8 +144,6 @@ def test_what_peers_differentiate(name):
     if entry is None:
         assert not hasattr(np, name)  # this NumPy has no such function
         return
-    if entry.status == page.NOT_YET and (name in COMPLEX.split() or name.startswith("fft.")):
-        pytest.skip("of complex numbers")
     assert entry.status == page.DIFFERENTIABLE, entry
 
 
@@ -159,9 +156,7 @@ def test_hips_autograd_has_no_gradient_that_is_missing_here():
     for name in theirs:
         for prefix in ("", "linalg.", "fft."):
             entry = _entry(prefix + name)
-            if entry is not None and entry.status == page.NOT_YET and not (
-                prefix == "fft." or prefix + name in COMPLEX.split()
-            ):
+            if entry is not None and entry.status == page.NOT_YET:
                 missing.append(prefix + name)
     assert missing == []
 
