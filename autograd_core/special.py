@@ -48,6 +48,7 @@ except ImportError as cause:
         "ag.special needs SciPy: `pip install autograd-core[special]`"
     ) from cause
 
+from .errors import caller
 from .node import Array
 from .op import (
     POSITIVE,
@@ -397,6 +398,12 @@ def _slope_by_integral(a: Array, x: Array, order: int, side: int) -> Array:
 
 def _gamma_slope_forward(a: Array, x: Array, order: int) -> Array:
     refuse_complex("gamma_slope", a, x)
+    for v in (a, x):
+        if hasattr(v, "__array_function__") and not isinstance(v, (np.ndarray, np.generic)):
+            raise NotImplementedError(
+                f"gamma_slope: computed in double precision, with NumPy arrays only, got "
+                f"{type(v).__name__} (at {caller()})"
+            )
     dtype = np.result_type(a, x)
     a, x = (np.asarray(v, np.float64) for v in np.broadcast_arrays(a, x))
     y = np.where((a > 0) & (x == 0), 0.0, np.where((a > 0) & (x == np.inf), np.inf, np.nan))
