@@ -156,7 +156,7 @@ def pull(
         op = node.op
         if born not in waiting:  # every path to here was structurally zero
             if op is None or born in ends:
-                result[node] = np.zeros_like(node._data)[()]
+                result[node] = np.zeros_like(node._value)[()]
             continue
         g = waiting.pop(born)
         if op is None or born in ends:
@@ -166,7 +166,7 @@ def pull(
             result[node] = g if recorded else np.copy(g)[()]
         inputs, attrs = node.inputs, node.attrs
         rules: Any = op.vjps
-        y: Array = node if recorded else node._data
+        y: Array = node if recorded else node._value
         if recorded and observed:
             for i, x in enumerate(inputs):
                 if isinstance(x, Node) and x._born in nodes:
@@ -176,7 +176,7 @@ def pull(
             continue
         if recorded or attrs or len(inputs) > 2:
             values = inputs if recorded else [
-                x._data if isinstance(x, Node) else x for x in inputs
+                x._value if isinstance(x, Node) else x for x in inputs
             ]
             if type(rules) is Jointly:
                 needed = tuple([i for i, x in enumerate(inputs)
@@ -205,7 +205,7 @@ def pull(
         # takes a third less time, and so does adding scalars on the spot.
         a, b = inputs if len(inputs) == 2 else (inputs[0], None)
         a_counts, b_counts = isinstance(a, Node), isinstance(b, Node)
-        va, vb = a._data if a_counts else a, b._data if b_counts else b
+        va, vb = a._value if a_counts else a, b._value if b_counts else b
         if a_counts and a._born in nodes:
             term = rules[0](g, y, va, vb) if len(inputs) == 2 else rules[0](g, y, va)
             if type(term) is scalar and type(va) is scalar:

@@ -75,19 +75,19 @@ def _forget(results: Sequence[Any], since: int) -> list[Any]:
     groups: dict[Any, list[Node]] = {}
     for y in dict.fromkeys(y for y in results if isinstance(y, Node)):
         if y._born > since and y.op is not None and y.op.pure:
-            groups.setdefault((y._data.dtype, y._requires), []).append(y)
+            groups.setdefault((y._value.dtype, y._requires), []).append(y)
     new: dict[Node, Any] = {}
     for (_, requires), nodes in groups.items():
         # A node has one value: results of one kind are computed together, as one array.
         recipe, inputs = recipe_of(nodes, since, constant=_kept_once)
-        data = pack([y._data for y in nodes])
+        data = pack([y._value for y in nodes])
         if isinstance(data, np.ndarray) and data.base is not None:
             data = data.copy()  # a view would keep all of what it is a view of
         node = computed(data, checkpoint_ if requires else checkpoint_discrete, tuple(inputs),
                         {"recipe": recipe}, requires)
         if len(nodes) == 1 and hasattr(nodes[0], "_label"):
             node._label = nodes[0]._label
-        new.update(zip(nodes, unpack(node, [y._data.shape for y in nodes]), strict=True))
+        new.update(zip(nodes, unpack(node, [y._value.shape for y in nodes]), strict=True))
     return [new.get(y, y) if isinstance(y, Node) else y for y in results]
 
 
@@ -124,7 +124,7 @@ def _pull_back(
     with recording():
         inputs = [_alias(x, i in needed) for i, x in enumerate(xs)]
         outputs = recipe(inputs)
-        parts = unpack(g, [y._data.shape for y in outputs])
+        parts = unpack(g, [y._value.shape for y in outputs])
         found = pull(dict(zip(outputs, parts, strict=True)),
                      reach(outputs, [inputs[i] for i in needed]), recorded=recorded)
     terms = [found.get(inputs[i]) for i in needed]

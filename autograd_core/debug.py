@@ -90,7 +90,7 @@ class debug_nans(Observer):
         for x in inputs:
             if isinstance(x, Node):
                 self._unused.pop(id(x), None)
-        if op is None or not _bad(node._data).any():
+        if op is None or not _bad(node._value).any():
             return
         key = id(node)
         self._unused[key] = weakref.ref(node, lambda _: self._unused.pop(key, None))
@@ -183,7 +183,7 @@ def _trace(result: Node, mask: Any) -> _Found | None:
         if op is None or not mask.any():
             continue
         values = [value_of(x) for x in inputs]
-        shape = np.shape(node._data)
+        shape = np.shape(node._value)
         if _elementwise(op):
             relevant = _relevant(op, values, shape)
             bad = [mask & r & np.broadcast_to(_bad(v), shape)
@@ -199,7 +199,7 @@ def _trace(result: Node, mask: Any) -> _Found | None:
         fresh = mask & ~np.logical_or.reduce(bad) if bad else mask
         if np.any(fresh):
             made.append((node, fresh))
-        undefined = mask & np.isnan(node._data)
+        undefined = mask & np.isnan(node._value)
         if nans:
             undefined = undefined & ~np.logical_or.reduce(nans)
         if np.any(undefined):
@@ -227,7 +227,7 @@ def _not_finite_before(result: Node) -> list[Node]:
             done.add(node)
             stack.append((node, True))
             stack += [(x, False) for x in _made_by(node)[1]
-                      if isinstance(x, Node) and x not in done and _bad(x._data).any()]
+                      if isinstance(x, Node) and x not in done and _bad(x._value).any()]
     return order
 
 
@@ -240,7 +240,7 @@ def _along(via: Mapping[Node, Node], node: Node) -> list[Node]:
 
 def _judge_value(node: Node, why: str, where: Any = np.True_) -> None:
     """Raise if ``node`` is not finite, where it matters, and an operation made that."""
-    mask = _bad(node._data) & where
+    mask = _bad(node._value) & where
     if not mask.any():
         return
     found = _trace(node, mask)
@@ -278,12 +278,12 @@ class _Walk:
             for i, x in enumerate(node.inputs):
                 if isinstance(x, Node) and x._born in nodes:
                     rules: Any = node.op.vjps
-                    term = rules[i](g, node._data, *values, **node.attrs)
+                    term = rules[i](g, node._value, *values, **node.attrs)
                     if term is not None:
                         self._receive(node, i, x, term)
 
     def _receive(self, node: Node, i: int, x: Node, term: Any) -> None:
-        fitted = fit(term, x._data, node.op)
+        fitted = fit(term, x._value, node.op)
         age = x._born
         before = self.cotangents.get(age)
         self.cotangents[age] = fitted if before is None else before + fitted
@@ -295,7 +295,7 @@ class _Walk:
         """Where finite terms add up to what is not: the last of them."""
         node = self.users[born][-1]
         i = next(i for i, x in enumerate(node.inputs) if x is self.nodes[born])
-        return _Term(node, i, np.broadcast_to(mask.any(), np.shape(node._data)))
+        return _Term(node, i, np.broadcast_to(mask.any(), np.shape(node._value)))
 
     def path(self, node: Node) -> list[Node]:
         """From a node to the output, the way its cotangent came."""
@@ -310,8 +310,8 @@ class _Walk:
                 if user.op is _WHERE and any(x is v for v in user.inputs[1:]):
                     branch = 1 if x is user.inputs[1] else 2
                     chosen = np.asarray(value_of(user.inputs[0]), bool) == (branch == 1)
-                    same = np.shape(mask) == np.shape(user._data)
-                    there = np.broadcast_to(chosen, np.shape(user._data))
+                    same = np.shape(mask) == np.shape(user._value)
+                    there = np.broadcast_to(chosen, np.shape(user._value))
                     if (~there & mask).any() if same else not there.all():
                         return user, branch
                 if user._born not in seen:
@@ -342,7 +342,7 @@ def _judge_gradients(
             if cause.operand is not None:
                 x = cause.term.node.inputs[cause.operand]
                 if isinstance(x, Node):
-                    found = _trace(x, _bad(x._data))
+                    found = _trace(x, _bad(x._value))
                     if found is not None:
                         forward.append((found, cause))
         backward = [cause for cause in causes if cause.operand is None]
@@ -380,7 +380,7 @@ def _causes(walk: _Walk, route: Route, wrong: Mapping[Node, Any]) -> list[_Cause
             assert node.op is not None
             g, values = walk.cotangents[node._born], [value_of(x) for x in node.inputs]
             gbad = _bad(g)
-            shape = np.shape(node._data)
+            shape = np.shape(node._value)
             if _elementwise(node.op) and np.shape(term.mask) == shape:
                 here = term.mask & np.broadcast_to(mask, shape)
                 inputs = [np.broadcast_to(_bad(v), shape) & here & ~gbad for v in values]
@@ -411,7 +411,7 @@ def _name(node: Node) -> str:
     op = _made_by(node)[0]
     what = label or ("a leaf" if op is None else f"the result of {op}")
     if op is None:
-        return f"{what} of shape {np.shape(node._data)}" if label is None else what
+        return f"{what} of shape {np.shape(node._value)}" if label is None else what
     return what if origin is None else f"{what} (made at {origin.place})"
 
 
@@ -478,7 +478,7 @@ def _forward_text(found: _Found) -> str:
              for k, (x, v) in enumerate(zip(inputs, values, strict=True))]
     lines += [f"  {name}: {value!r}" for name, value in attrs.items()]
     return "\n".join([
-        f"{op}: {_kind(node._data, found.mask)} out of {of} ({_where_made(node)}):", *lines])
+        f"{op}: {_kind(node._value, found.mask)} out of {of} ({_where_made(node)}):", *lines])
 
 
 def _label(x: Any, otherwise: str) -> str:
@@ -495,7 +495,7 @@ def _backward_text(walk: _Walk, cause: _Cause) -> str:
     x = node.inputs[i]
     values = [value_of(v) for v in node.inputs]
     rules: Any = op.vjps
-    term = rules[i](g, node._data, *values, **node.attrs)
+    term = rules[i](g, node._value, *values, **node.attrs)
     kind = _kind(term, mask) if np.shape(term) == mask.shape else "values that are not finite"
     lines = [f"  cotangent of the result: {_about(g, shown)}"]
     lines += [f"  {_label(v, f'operand {k}')}: {_about(values[k], shown)}"
@@ -537,14 +537,14 @@ def _drawn(found: _Found, cotangents: Mapping[int, Array]) -> Graph:
             label = _label(x, "" if op is None else f"{op}(...)")
             if skipped and x is skipped[-1]:
                 label = f"... {len(skipped)} operations ..."
-            copies[x] = leaf(x._data, x._requires, label or None)
+            copies[x] = leaf(x._value, x._requires, label or None)
         return copies[x]
 
     for part in parts:
         for node in part:
             op, inputs, attrs = _made_by(node)
             assert op is not None
-            copy = computed(node._data, op, tuple(map(side, inputs)), attrs, node._requires)
+            copy = computed(node._value, op, tuple(map(side, inputs)), attrs, node._requires)
             copy._label = _label(node, "not finite" if node is found.node else "") or None
             origin = origin_of(node)
             if origin is not None:

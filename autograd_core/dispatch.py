@@ -132,14 +132,14 @@ def array_function(
         args = tuple(_values(x) for x in args)
         return function(*args, **{name: _values(x) for name, x in kwargs.items()})
     if function in _LIKE:
-        return function(*args, **kwargs, like=self._data)
+        return function(*args, **kwargs, like=self._value)
     raise _refusal(function, f"{function.__module__}.{function.__name__}")
 
 
 def _values(x: Any) -> Any:
     """The value of a node, also inside a list; everything else as it is."""
     if isinstance(x, Node):
-        return x._data
+        return x._value
     return type(x)(_values(item) for item in x) if type(x) in (list, tuple) else x
 
 

@@ -102,7 +102,7 @@ class Graph:
                 continue
             op = node.op
             if op is None:
-                values[node] = node._data if node._lent is None else node.settle()
+                values[node] = node._value if node._lent is None else node.settle()
                 continue
             raw = [values[x] if isinstance(x, Node) else x for x in node.inputs]
             try:
@@ -118,7 +118,7 @@ class Graph:
             else:
                 if node._lent is not None:
                     release(node)
-                node._data = values[node]
+                node._value = values[node]
                 node._born = tick()
 
     def bprop(self, grad: Any = None) -> None:
@@ -182,7 +182,7 @@ class Graph:
             else:
                 count += 1
                 names[node] = f"%{count}"
-            lines.append(f"{names[node]} = {_definition(node, names)} : {type_of(node._data)}"
+            lines.append(f"{names[node]} = {_definition(node, names)} : {type_of(node._value)}"
                          + ("  requires gradient" if node.op is None and node._requires else ""))
         lines.append("return " + ", ".join(names[output] for output in self.outputs))
         return "\n".join(lines)

@@ -35,20 +35,22 @@ class Node:
     __slots__ = (
         "__weakref__",
         "_born",
-        "_data",
         "_grad",
         "_label",
         "_lent",
         "_origin",
         "_requires",
         "_retain",
+        "_value",
         "attrs",
         "inputs",
         "op",
     )
 
-    #: The value: an ndarray, a NumPy scalar for shape (), or another library's array.
-    _data: Array
+    #: The value: an ndarray, a NumPy scalar for shape (), or another library's array. Not called
+    #: `_data`, since NumPy takes what has that name for a masked array and reads it: `masked * t`
+    #: would go past this class, and lose the gradient.
+    _value: Array
     #: The primitive that made this node; None for a leaf.
     op: Op | None
     #: Its operands: nodes, arrays (constants), Python scalars (which stay weakly typed).
@@ -80,15 +82,15 @@ class Node:
     def settle(self) -> Array:
         """The value for an operation to read, after noticing whether a user wrote into it."""
         if self.op is not None:
-            return self._data
+            return self._value
         if isinstance(self._lent, Cell):
             return self._lent.fetch(self)
         if self.changed():
             self._born = tick()
-            self._lent = self._data.copy()
+            self._lent = self._value.copy()
         if _holders(self) <= _ALONE:
             self._lent = None  # nobody is left who could write
-            return self._data
+            return self._value
         return self._lent
 
     def changed(self) -> bool:
@@ -96,7 +98,7 @@ class Node:
         if self.op is not None or isinstance(self._lent, Cell):
             return False
         seen: Any = self._lent
-        now = self._data
+        now = self._value
         # Compared as bytes: a NaN equals itself, -0.0 differs from 0.0.
         return seen is not None and seen.tobytes() != now.tobytes()
 
@@ -126,8 +128,8 @@ class Shelf:
     """Where the values and gradients of many nodes lie, as a few arrays, until one is asked for.
 
     A replay that computes 70,000 scalars as 50 arrays would spend nearly all its time on handing
-    them to their nodes. So ``_data``, ``_born`` and ``_grad`` of these nodes stay unset, and a node
-    fetches its own when it is read. A shelf does not know its nodes, lest a graph be a cycle.
+    them to their nodes. So ``_value``, ``_born`` and ``_grad`` of these nodes stay unset, and a
+    node fetches its own when it is read. A shelf does not know its nodes, lest a graph be a cycle.
 
     ``values``: arrays, and per node which of them and the position in its memory, or None for the
     whole. ``gradients``: likewise; an array is None where no gradient arrived. Births of the nodes
@@ -162,9 +164,9 @@ class Shelf:
         self.asked.append(number)
         array, position = self.places[number]
         value = self.values[array]
-        node._data = value if position is None else value.reshape(-1)[position]
+        node._value = value if position is None else value.reshape(-1)[position]
         node._born = self.time + (number + 1) * self.step  # type: ignore[assignment]
-        return node._data if name == "_data" else node._born
+        return node._value if name == "_value" else node._born
 
     def _gradient(self, number: int) -> Array | None:
         place = self.gradient_places[number]
@@ -179,17 +181,17 @@ class Shelf:
 
 def value_of(x: Any) -> Array:
     """The value of a node; anything else as it is."""
-    return x._data if isinstance(x, Node) else x
+    return x._value if isinstance(x, Node) else x
 
 
 def _holders(node: Node) -> int:
-    return sys.getrefcount(node._data)
+    return sys.getrefcount(node._value)
 
 
 def _holders_of_an_unshared_array() -> int:
     """What ``_holders`` counts when only the node holds the array, on this interpreter."""
     node = Node()
-    node._data = np.zeros(1)
+    node._value = np.zeros(1)
     return _holders(node)
 
 
@@ -243,7 +245,7 @@ def stale(node: Node, x: Node) -> StaleGraphError:
     """The error for a ``node`` whose input ``x`` no longer has the value it was computed from."""
     name = getattr(x, "_label", None) or ("a leaf" if x.op is None else f"the result of {x.op}")
     return StaleGraphError(
-        f"backward: {name} of shape {np.shape(x._data)} was changed after "
+        f"backward: {name} of shape {np.shape(x._value)} was changed after "
         f"{node.op} had been computed from it, so the gradient would be wrong (at {caller()}); "
         "compute the output again, or call `Graph(output).fprop()` before going backward"
     )

@@ -203,7 +203,7 @@ class CustomVJP:
                 continue
             if node._requires and (node._born <= since or node.op is None):
                 raise GradientError(
-                    f"{self.name}: the function uses a Tensor of shape {node._data.shape} that "
+                    f"{self.name}: the function uses a Tensor of shape {node._value.shape} that "
                     f"requires a gradient and is no argument (at {caller()}); its rule cannot give "
                     "that gradient: pass the Tensor as an argument, or `ag.stop_gradient(t)`"
                 )

@@ -137,7 +137,7 @@ def _check(name: str, rng: Any) -> None:
 def _is_number(x: Any) -> bool:
     """Whether ``x`` is a number of Python, or stands for one: weakly typed."""
     if isinstance(x, Node):
-        x = x._data  # a float of Python in the recording of a compiled function
+        x = x._value  # a float of Python in the recording of a compiled function
     return isinstance(x, (int, float)) and not isinstance(x, np.generic)
 
 

@@ -93,7 +93,7 @@ def recipe_of(
                               for x in node.inputs])
             numbers[node] = Ref(len(inputs) + len(steps))
             steps.append((node.op, operands, node.attrs))
-    largest = max((node._data.size for node in (*inputs, *made)), default=0)
+    largest = max((node._value.size for node in (*inputs, *made)), default=0)
     return Recipe(len(inputs), steps, [numbers[y] for y in outputs], largest), inputs
 
 

@@ -155,7 +155,7 @@ def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
     if len(kept) == 1:
         (x,) = kept
         requires = x._requires
-        raw = (x._data if x._lent is None else x.settle(),)
+        raw = (x._value if x._lent is None else x.settle(),)
     else:
         requires = False
         raw, changed = [], []
@@ -163,7 +163,7 @@ def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
             if isinstance(x, Node):
                 if x._requires:
                     requires = True
-                raw.append(x._data if x._lent is None else x.settle())
+                raw.append(x._value if x._lent is None else x.settle())
             elif type(x) in _NUMBERS:
                 if type(x) is complex and np.float64 in map(type, map(value_of, kept)):
                     # 2j * np.float64(1) is for Python to compute, as 2j * 1.0 is, and no NumPy
@@ -185,7 +185,7 @@ def record(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
     except (ValueError, TypeError, IndexError) as cause:
         raise explain(op.name, raw, attrs, cause) from cause
     node: Tensor = _new(Tensor)
-    node._data = data
+    node._value = data
     node.op = op
     node.inputs = kept
     node.attrs = attrs
@@ -211,7 +211,7 @@ def computed(
 ) -> Tensor:
     """A node with a value that was computed already."""
     node: Tensor = _new(Tensor)
-    node._data = data
+    node._value = data
     node.op, node.inputs, node.attrs, node._requires = op, inputs, attrs, requires
     node._lent = None
     node._born = tick()
@@ -221,7 +221,7 @@ def computed(
 def leaf(data: Array, requires: bool, label: str | None = None) -> Tensor:
     """A leaf that takes ``data`` over as it is."""
     node: Tensor = _new(Tensor)
-    node._data = data
+    node._value = data
     node.op, node.inputs, node.attrs, node._requires = None, (), _NO_ATTRS, requires
     node._lent = None
     node._born = tick()
@@ -282,7 +282,7 @@ def as_data(data: Any, dtype: Any = None) -> Array:
         if data._requires:
             data._refuse_conversion("a new leaf made of a Tensor", "ag.tensor(t.detach())")
         data.read("a new leaf made of a Tensor")
-        data = data._data
+        data = data._value
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
         return data if dtype is None else data.astype(dtype)
     if isinstance(data, np.ndarray):
@@ -333,7 +333,7 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
                 return record(op, (self, other), _NO_ATTRS)
             return NotImplemented
         if isinstance(other, Node):
-            operand = other._data if other._lent is None else other.settle()
+            operand = other._value if other._lent is None else other.settle()
             requires = differentiable and (self._requires or other._requires)
         elif type(other) in _NUMBERS:
             operand = other
@@ -345,13 +345,13 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
             return record(op, (self, other), _NO_ATTRS)
         else:
             return NotImplemented
-        value = self._data if self._lent is None else self.settle()
+        value = self._value if self._lent is None else self.settle()
         try:
             data = forward(value, operand)
         except (ValueError, TypeError, IndexError) as cause:
             raise explain(name, (value, operand), _NO_ATTRS, cause) from cause
         node: Tensor = _new(Tensor)
-        node._data = data
+        node._value = data
         node.op = op
         node.inputs = (self, other)
         node.attrs = _NO_ATTRS
@@ -377,13 +377,13 @@ def _unary(name: str) -> Callable[..., Any]:
     def method(self: Tensor) -> Any:
         if _modes:
             return record(op, (self,), _NO_ATTRS)
-        value = self._data if self._lent is None else self.settle()
+        value = self._value if self._lent is None else self.settle()
         try:
             data = forward(value)
         except TypeError as cause:
             raise explain(name, (value,), _NO_ATTRS, cause) from cause
         node: Tensor = _new(Tensor)
-        node._data = data
+        node._value = data
         node.op = op
         node.inputs = (self,)
         node.attrs = _NO_ATTRS
@@ -425,7 +425,7 @@ class Tensor(Node):
             check_differentiable(value, "requires_grad=True for a Tensor")
         elif value.dtype.kind not in "biufc":
             raise TypeError(f"tensor: dtype {value.dtype} is not of numbers (at {caller()})")
-        self._data = value
+        self._value = value
         self.op = None
         self.inputs = ()
         self.attrs = _NO_ATTRS
@@ -453,7 +453,7 @@ class Tensor(Node):
         self.read("t.data")
         if isinstance(self._lent, Cell):
             self._lent.fetch(self)
-        value = self._data
+        value = self._value
         if type(value) is np.ndarray:
             if not value.ndim:
                 return value[()]
@@ -463,14 +463,14 @@ class Tensor(Node):
                 # The user may write into what we hand out: the graph, and the views that its
                 # nodes hold, keep the array they have seen.
                 self._lent = value
-                self._data = value = value.copy()
+                self._value = value = value.copy()
         return value
 
     @data.setter
     def data(self, value: Any) -> None:
         if _modes and (capture := _capture.get()) is not None:
             capture.assign(self, value, cast=False)
-        elif value is self._data:  # as `t.data -= v` ends; the caller may hold on to the array
+        elif value is self._value:  # as `t.data -= v` ends; the caller may hold on to the array
             self._replace(value)
             self._lent = value.copy()
         else:
@@ -486,8 +486,8 @@ class Tensor(Node):
             capture.assign(self, value, cast=True)
             return
         if isinstance(value, Node):
-            value = value._data if value._lent is None else value.settle()
-        old = self._data
+            value = value._value if value._lent is None else value.settle()
+        old = self._value
         if self.op is None and type(value) is type(old) and (
             value.dtype == old.dtype and value.shape == old.shape
         ):
@@ -495,7 +495,7 @@ class Tensor(Node):
                 if value.base is not None:  # somebody may write through what it is a view of
                     value = value.copy()
                 value.flags.writeable = False
-            self._data = value
+            self._value = value
             self._lent = None
             self._born = tick()
         else:
@@ -520,7 +520,7 @@ class Tensor(Node):
 
     def _replace(self, value: Array) -> None:
         self._check_replaced(value)
-        self._data = value
+        self._value = value
         self._lent = None
         self._born = tick()
 
@@ -567,7 +567,7 @@ class Tensor(Node):
         if _modes and (capture := _capture.get()) is not None:
             capture.refuse_change(self, "requires_grad")
         if value:
-            check_differentiable(self._data, f"requires_grad=True for {self._name()}")
+            check_differentiable(self._value, f"requires_grad=True for {self._name()}")
         self._requires = bool(value)
 
     @property
@@ -585,19 +585,19 @@ class Tensor(Node):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape  # type: ignore[no-any-return]
+        return self._value.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype  # type: ignore[no-any-return]
+        return self._value.dtype  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
-        return self._data.ndim  # type: ignore[no-any-return]
+        return self._value.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
-        return self._data.size  # type: ignore[no-any-return]
+        return self._value.size  # type: ignore[no-any-return]
 
     @property
     def real(self) -> Any:
@@ -621,7 +621,7 @@ class Tensor(Node):
         return f"Tensor {self.label!r}" if self.label else "a Tensor"
 
     def __repr__(self) -> str:
-        value = self._data
+        value = self._value
         parts = [
             f"{self.dtype}{list(self.shape)}" if capturing() is not None
             else np.array2string(np.asarray(value), separator=", ", prefix="tensor(")
@@ -686,7 +686,7 @@ class Tensor(Node):
 
     def _seed(self, grad: Any, create_graph: bool, name: str = "backward") -> Array:
         """The cotangent to start from, checked and cast."""
-        value = self._data
+        value = self._value
         if grad is None:
             if value.dtype.kind == "c":
                 raise GradientError(
@@ -704,9 +704,9 @@ class Tensor(Node):
                 return type(value)(1)
             seed: Array = np.ones_like(value)
         elif isinstance(grad, Node):
-            if grad._data.shape != self.shape:
-                self._reject_seed(grad._data, name)
-            return grad if create_graph else self._seed(grad._data, False, name)
+            if grad._value.shape != self.shape:
+                self._reject_seed(grad._value, name)
+            return grad if create_graph else self._seed(grad._value, False, name)
         else:
             seed = as_data(grad) if isinstance(value, (np.ndarray, np.generic)) else grad
             if seed.shape != self.shape:
@@ -716,7 +716,7 @@ class Tensor(Node):
                     f"{name}: grad has dtype {seed.dtype} but the output {value.dtype} "
                     f"(at {caller()})"
                 )
-            seed = fit(seed, self._data, name)
+            seed = fit(seed, self._value, name)
         if isinstance(seed, np.ndarray) and seed.ndim == 0:
             seed = seed[()]
         return leaf(seed, False) if create_graph else seed
@@ -759,7 +759,7 @@ class Tensor(Node):
             self._refuse_conversion("t.numpy()", "t.detach().numpy()")
         if _modes:
             self.read("t.numpy()")
-        value = self._data
+        value = self._value
         if type(value) is np.ndarray:
             if not value.ndim:
                 return value[()]
@@ -770,18 +770,18 @@ class Tensor(Node):
 
     def item(self) -> Any:
         """The single element as a Python number; raises for any other number of elements."""
-        if self._data.size != 1:
+        if self._value.size != 1:
             raise ConversionError(
                 f"item: needs a Tensor with one element, got shape {self.shape} (at {caller()}); "
                 "`t.tolist()` gives all of them"
             )
         self.read("t.item()")
-        return self._data.item()
+        return self._value.item()
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
         self.read("t.tolist()")
-        return self._data.tolist()
+        return self._value.tolist()
 
     def read(self, what: str) -> None:
         """Before Python reads the value: raise where a recording for the compiler needs it to vary.
@@ -798,7 +798,7 @@ class Tensor(Node):
         """Raise ``error`` unless all of this is true; where it is recorded, at each run."""
         if _modes and (capture := _capture.get()) is not None:
             capture.require(self, error)
-        elif not np.all(self._data):
+        elif not np.all(self._value):
             raise error
 
     def _refuse_conversion(self, what: str, fix: str) -> None:
@@ -816,7 +816,7 @@ class Tensor(Node):
         self.read("np.asarray(t), or another conversion to ndarray,")
         if isinstance(self._lent, Cell):
             self._lent.fetch(self)
-        value = np.asarray(self._data, dtype=dtype)
+        value = np.asarray(self._value, dtype=dtype)
         if copy:
             return value.copy()
         value = value.view()
@@ -826,12 +826,12 @@ class Tensor(Node):
     def _scalar(self, what: str) -> Any:
         if self._requires:
             self._refuse_conversion(what, "t.item()")
-        if self._data.size != 1:
+        if self._value.size != 1:
             raise ConversionError(
                 f"{what} needs a Tensor with one element, got shape {self.shape} (at {caller()})"
             )
         self.read(what)
-        return self._data.item()
+        return self._value.item()
 
     def __float__(self) -> float:
         return float(self._scalar("float(t), also as math.exp(t) and the like,"))
@@ -843,32 +843,32 @@ class Tensor(Node):
         return complex(self._scalar("complex(t)"))
 
     def __index__(self) -> int:
-        if self._data.dtype.kind not in "iu":
+        if self._value.dtype.kind not in "iu":
             raise ConversionError(f"only integer Tensors can be indices, got {self.dtype}")
         return int(self._scalar("an index"))
 
     def __bool__(self) -> bool:
-        if self._data.size != 1:
+        if self._value.size != 1:
             raise ConversionError(
                 f"the truth of a Tensor of shape {self.shape} is ambiguous (at {caller()}); "
                 "use `.any()` or `.all()`, or np.where to choose element by element"
             )
         self.read("a decision by its truth (`if`, `and`, `not`, ...)")
-        return bool(self._data)
+        return bool(self._value)
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._value)
 
     def __iter__(self) -> Iterator[Any]:
-        if not self._data.ndim:
+        if not self._value.ndim:
             raise TypeError("iteration over a Tensor of shape ()")
-        return (self[i] for i in range(self._data.shape[0]))
+        return (self[i] for i in range(self._value.shape[0]))
 
     def __format__(self, spec: str) -> str:
         if not spec:
             return str(self)
         self.read("a formatted string")
-        return format(self._data.item() if self._data.size == 1 else self._data, spec)
+        return format(self._value.item() if self._value.size == 1 else self._value, spec)
 
     def __copy__(self) -> Any:
         return self.__deepcopy__({})
@@ -880,7 +880,7 @@ class Tensor(Node):
         if capturing() is not None:
             return flow.identity(self)
         copied = _new(type(self))
-        copied._data = np.copy(self._data)[()]
+        copied._value = np.copy(self._value)[()]
         copied.op, copied.inputs, copied.attrs = None, (), _NO_ATTRS
         copied._requires, copied._lent, copied._born = self._requires, None, tick()
         if self.label is not None:
@@ -1124,7 +1124,7 @@ class Value(Tensor):
     def __init__(self, data: Any, label: str | None = None) -> None:
         super().__init__(data, dtype=None if isinstance(data, np.floating) else np.float64,
                          requires_grad=True, label=label)
-        if self._data.ndim:
+        if self._value.ndim:
             raise ShapeError(f"Value: a scalar is needed, got shape {self.shape}; use ag.tensor")
 
 

@@ -68,7 +68,7 @@ class _Tracing:
 def _alias(x: Any, name: str, copy: bool, holomorphic: bool) -> Tensor:
     """A fresh node standing for an argument, so that nested transforms cannot be confused."""
     if isinstance(x, Node):
-        data = x._data
+        data = x._value
     else:
         data = x if type(x) is np.ndarray and x.ndim and not copy else as_data(x)
     if data.dtype.kind != "f" or holomorphic:
@@ -187,14 +187,14 @@ class _Run:
             found = {node: _plain(g) for node, g in found.items()}
         if self.recorded:
             for x in self.aliases:  # the graph of the result holds on to the user's arrays
-                if x.op is None and x._lent is None and isinstance(x._data, np.ndarray):
-                    x._lent = x._data.copy()
+                if x.op is None and x._lent is None and isinstance(x._value, np.ndarray):
+                    x._lent = x._value.copy()
         else:
             for node, g in found.items():
                 if node.op is not None:
                     found[node] = _copy(g)  # what an inner node waits for may be another's too
         return [
-            _as_scalar(found[x]) if x in found else np.zeros_like(x._data)[()]
+            _as_scalar(found[x]) if x in found else np.zeros_like(x._value)[()]
             for x in self.aliases
         ], recorded
 
@@ -205,7 +205,7 @@ class _Run:
 
         The product u ↦ uᵀJ is linear in u, and its own product with t, taken backwards, is J t.
         """
-        probes = [leaf(np.zeros_like(y._data)[()], True) if isinstance(y, Node) else None
+        probes = [leaf(np.zeros_like(y._value)[()], True) if isinstance(y, Node) else None
                   for y in outputs]
         seeds = [(y, u) for y, u in zip(outputs, probes, strict=True) if u is not None]
         cotangents, _ = self.pull(seeds, recorded=True)
@@ -260,7 +260,7 @@ def _seeds(cotangents: dict[Node, Array], recorded: bool) -> dict[Node, Array]:
 
 
 def _one(y: Node) -> Array:
-    value = y._data
+    value = y._value
     return type(value)(1) if isinstance(value, np.generic) else np.ones_like(value)[()]
 
 
@@ -284,12 +284,14 @@ def _check_result(data: Array, name: str, holomorphic: bool) -> None:
 def _check_results(outputs: Sequence[Any], name: str, holomorphic: bool) -> None:
     for y in outputs:
         if isinstance(y, Node):
-            _check_result(y._data, name, holomorphic)
+            _check_result(y._value, name, holomorphic)
 
 
 def _scalar(y: Any, name: str, holomorphic: bool = False) -> Any:
     """Check that a function to take the gradient of returned one number."""
-    if isinstance(y, Node) and not y._data.shape and y._data.dtype.kind == "f" and not holomorphic:
+    if isinstance(y, Node) and not holomorphic and (
+        not y._value.shape and y._value.dtype.kind == "f"
+    ):
         return y
     if isinstance(y, (list, tuple, dict)) or y is None:
         raise GradientError(
@@ -300,14 +302,14 @@ def _scalar(y: Any, name: str, holomorphic: bool = False) -> Any:
         raise GradientError(
             f"{name}: the function must return a scalar, got {type(y).__name__} (at {caller()})"
         )
-    if (y._data.shape if isinstance(y, Node) else np.shape(y)) != ():
+    if (y._value.shape if isinstance(y, Node) else np.shape(y)) != ():
         raise GradientError(
             f"{name}: the function must return a scalar, got shape {np.shape(y)} "
             f"(at {caller()}); reduce it with `.sum()`, or use `ag.jacobian` or "
             "`ag.elementwise_grad`"
         )
     if isinstance(y, Node):
-        _check_result(y._data, name, holomorphic)
+        _check_result(y._value, name, holomorphic)
     return y
 
 
@@ -493,10 +495,10 @@ def deriv(f: Function, argnums: int = 0, *, holomorphic: bool = False) -> Functi
             _check_outputs(outputs, "deriv")
             (x,) = run.aliases
             y = outputs[0] if len(outputs) == 1 else None
-            if x._data.dtype.kind == "c":
+            if x._value.dtype.kind == "c":
                 _check_results(outputs, "deriv", holomorphic)
                 slopes = [slope for (slope,) in _blocks(run, outputs, holomorphic)]
-            elif isinstance(y, Node) and not y._data.shape and y._data.dtype.kind == "f":
+            elif isinstance(y, Node) and not y._value.shape and y._value.dtype.kind == "f":
                 slopes, _ = run.pull([(y, _one(y))])
             else:
                 slopes = run.push(outputs, [_one(x)])
@@ -545,14 +547,14 @@ def _like(g: Any, y: Any, name: str, whose: str) -> Array:
             f"{name} of shape {value.shape} for {whose} of shape {np.shape(y)} "
             f"(at {caller()})"
         )
-    if value.dtype.kind == "c" and isinstance(y, Node) and y._data.dtype.kind != "c":
+    if value.dtype.kind == "c" and isinstance(y, Node) and y._value.dtype.kind != "c":
         raise GradientError(
             f"{name} is complex, of dtype {value.dtype}, for {whose} that is real, of dtype "
-            f"{y._data.dtype} (at {caller()}); pass its real part"
+            f"{y._value.dtype} (at {caller()}); pass its real part"
         )
     if isinstance(g, Node) or not isinstance(y, Node):
         return value
-    return fit(value, y._data, "cotangent")
+    return fit(value, y._value, "cotangent")
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -588,8 +590,8 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 
 def _check_outputs(outputs: Sequence[Any], name: str) -> None:
     for y in outputs:
-        if isinstance(y, Node) and y._data.dtype.kind != "f":
-            check_differentiable(y._data, f"{name}: a result of the function")
+        if isinstance(y, Node) and y._value.dtype.kind != "f":
+            check_differentiable(y._value, f"{name}: a result of the function")
 
 
 def jacobian(
@@ -638,9 +640,9 @@ def _blocks(run: _Run, outputs: Sequence[Any], holomorphic: bool) -> list[list[A
         node.op is None or OPS.get(node.op.name) is node.op or type(node.op.vjps) is Jointly
         for node in route.nodes.values()
     )
-    n_in, n_out = (sum(x._data.size for x in xs) for xs in (run.aliases, nodes))
+    n_in, n_out = (sum(x._value.size for x in xs) for xs in (run.aliases, nodes))
     # A column is a derivative along a real direction: of a complex argument that is half of it.
-    whole = holomorphic or all(x._data.dtype.kind != "c" for x in run.aliases)
+    whole = holomorphic or all(x._value.dtype.kind != "c" for x in run.aliases)
     if together and whole and n_in < n_out:
         return _columns(run, outputs)
     return [_rows(run, y, together) for y in outputs]
@@ -650,15 +652,15 @@ def _rows(run: _Run, y: Any, together: bool) -> list[Array]:
     """∂y/∂x for each argument x, a row per element of y."""
     if not isinstance(y, Node):
         return [np.zeros((*np.shape(y), *x.shape), x.dtype) for x in run.aliases]
-    shape, size = tuple(y._data.shape), y._data.size
+    shape, size = tuple(y._value.shape), y._value.size
     if size == 0:
-        return [np.zeros_like(x._data, shape=shape + x.shape) for x in run.aliases]
+        return [np.zeros_like(x._value, shape=shape + x.shape) for x in run.aliases]
     if size == 1:
-        seed = np.ones_like(y._data)[()]
+        seed = np.ones_like(y._value)[()]
         rows = [np.reshape(g, shape + x.shape) for g, x in zip(
             run.pull([(y, seed)])[0], run.aliases, strict=True)]
     elif together:
-        probe = leaf(np.ones_like(y._data), False)
+        probe = leaf(np.ones_like(y._value), False)
         cotangents, _ = run.pull([(y, probe)], recorded=True)
         rows = [np.reshape(stack, shape + x.shape) for stack, x in zip(
             _stacks(run, cotangents, probe), run.aliases, strict=True)]
@@ -666,7 +668,7 @@ def _rows(run: _Run, y: Any, together: bool) -> list[Array]:
         route = run.look([y])
         pulled = [
             run.pull([(y, np.reshape(seed, shape))], route=route)[0]
-            for seed in _units(y._data, 0, size)
+            for seed in _units(y._value, 0, size)
         ]
         rows = [np.reshape(np.stack(column), shape + x.shape)
                 for column, x in zip(zip(*pulled, strict=True), run.aliases, strict=True)]
@@ -675,12 +677,12 @@ def _rows(run: _Run, y: Any, together: bool) -> list[Array]:
 
 def _columns(run: _Run, outputs: Sequence[Any]) -> list[list[Array]]:
     """∂y/∂x for each output y and each argument x, a column per element of x."""
-    probes = {y: leaf(np.ones_like(y._data)[()], True) for y in outputs if isinstance(y, Node)}
+    probes = {y: leaf(np.ones_like(y._value)[()], True) for y in outputs if isinstance(y, Node)}
     cotangents, _ = run.pull(list(probes.items()), recorded=True)
     columns = []
     for x, g in zip(run.aliases, cotangents, strict=True):
         found: dict[Node, Any] = {}
-        tangent = leaf(np.ones_like(x._data)[()], False)
+        tangent = leaf(np.ones_like(x._value)[()], False)
         if isinstance(g, Node) and x.size:
             route = reach([g], list(probes.values()))
             found = pull({g: tangent}, route, recorded=True)
@@ -697,7 +699,7 @@ def _columns(run: _Run, outputs: Sequence[Any]) -> list[list[Array]]:
             if isinstance(y, Node) and y in of:
                 block.append(_as_scalar(np.reshape(np.moveaxis(of[y], 0, -1), shape)))
             else:
-                block.append(_as_scalar(np.zeros_like(x._data, shape=shape)))
+                block.append(_as_scalar(np.zeros_like(x._value, shape=shape)))
         blocks.append(block)
     return blocks
 
@@ -710,14 +712,14 @@ def _stacks(run: _Run, results: Sequence[Any], probe: Tensor) -> list[Array]:
     nodes = [y for y in results if isinstance(y, Node)]
     recipe, inputs = recipe_of(nodes, probe._born, by=probe)
     traced = run.recorded or capturing() is not None
-    values = [x if traced else x._data for x in inputs]
+    values = [x if traced else x._value for x in inputs]
     stacked = [x is probe for x in inputs]
-    size = probe._data.size
+    size = probe._value.size
     step = max(1, TOGETHER // max(recipe.largest, 1))
     pieces = []
     for start in range(0, size, step):
         n = min(step, size - start)
-        units = np.reshape(_units(probe._data, start, n), (n, *probe._data.shape))
+        units = np.reshape(_units(probe._value, start, n), (n, *probe._value.shape))
         given = [units if s else x for x, s in zip(values, stacked, strict=True)]
         pieces.append(batching.run(recipe, given, stacked, n))
     joined = [np.concatenate(parts) if len(parts) > 1 else parts[0]

@@ -523,7 +523,7 @@ def test_values_in_between_are_freed_at_once(result):
     def f(x):
         y = np.exp(x)
         inside.append(weakref.ref(y))
-        inside.append(weakref.ref(y.data.base if y.data.base is not None else y._data))
+        inside.append(weakref.ref(y.data.base if y.data.base is not None else y._value))
         return result(y * 2.0)
 
     gc.disable()

@@ -113,6 +113,8 @@ DOORS = {
     "t * matrix": (lambda t, s, a: t * a.view(Matrix), (TypeError, "np.asarray(x)")),
     "matrix * t": (lambda t, s, a: a.view(Matrix) * t, (TypeError, "np.asarray(x)")),
     "t * masked": (lambda t, s, a: t * np.ma.masked_less(a, 0), (TypeError, "x.filled(value)")),
+    "masked * t": (lambda t, s, a: np.ma.masked_less(a, 0) * t, DETACH),
+    "np.ma.add": (lambda t, s, a: np.ma.add(np.ma.masked_less(a, 0), t), DETACH),
     "ag.tensor(masked)": (
         lambda t, s, a: ag.tensor(np.ma.masked_less(a, 0)), (TypeError, "x.filled(value)")),
     "grad at masked": (

@@ -71,7 +71,7 @@ def direct(f: Compiled, plan: _Plan) -> Callable[..., Any]:
         checks.append(f"getattr({ungraded}, '_grad', None) is not None")
     for n, (t, array, requires) in enumerate(plan.leaves):
         leaf = known(f"leaf{n}", t)
-        checks.append(f"{leaf}._data is not {known(f'array{n}', array)}")
+        checks.append(f"{leaf}._value is not {known(f'array{n}', array)}")
         checks.append(f"{leaf}._requires is not {requires}")
     unless(*checks, indent=inner)
     sample = "None"

@@ -120,7 +120,7 @@ def callback(f: Callable[..., Any], *args: Any) -> Any:
 
 
 def _shown(x: Node) -> Any:
-    value = x._data if x._lent is None else x.settle()
+    value = x._value if x._lent is None else x.settle()
     return _read_only(value)
 
 
@@ -260,7 +260,7 @@ class Capture:
                 x = self.current.get(x, x)
                 varies = self.varies(x) or varies
                 requires = requires or x._requires
-                value = x._data if x._lent is None else x.settle()
+                value = x._value if x._lent is None else x.settle()
             if type(value) is Weak:
                 value = float(value)
             elif type(value) not in _NUMBERS:
@@ -306,9 +306,9 @@ class Capture:
         if found is None:
             found = self._varies[x] = x._born < self._start
             if found:
-                if not isinstance(x._data, (np.ndarray, np.generic)):
+                if not isinstance(x._value, (np.ndarray, np.generic)):
                     raise CompileError(
-                        f"compile: a Tensor that holds {type(x._data).__name__} (at {caller()}); "
+                        f"compile: a Tensor that holds {type(x._value).__name__} (at {caller()}); "
                         "compiled functions compute with NumPy arrays"
                     )
                 self.outside[x] = None
@@ -323,7 +323,7 @@ class Capture:
             if op is set_ and not np.shape(inputs[1]):
                 return
             masks = [x for x in inputs[first:]
-                     if isinstance(x, Node) and x._data.dtype == np.bool_ and self.varies(x)]
+                     if isinstance(x, Node) and x._value.dtype == np.bool_ and self.varies(x)]
             if not masks:
                 return
             culprit = masks[0]
@@ -344,18 +344,18 @@ class Capture:
             self._varies[value] = False
         if cast:
             t._check_assigned(value)
-        if type(value._data) is Weak or (cast and value.dtype != t.dtype):
+        if type(value._value) is Weak or (cast and value.dtype != t.dtype):
             dtype = t.dtype if cast else value.dtype
             value = self.record(astype_ if dtype.kind in "fc" else astype_discrete, (value,),
                                 {"dtype": dtype})
-        t._check_replaced(value._data)
+        t._check_replaced(value._value)
         if value.shape != t.shape or value.dtype != t.dtype:
             raise CompileError(
                 f"compile: {t._name()} of {t.dtype}{t.shape} is given a value of "
                 f"{value.dtype}{value.shape} (at {caller()}); a compiled function keeps shapes "
                 "and dtypes: use `t.assign(value)`, which casts, or do this outside"
             )
-        version = leaf(value._data, t._requires)
+        version = leaf(value._value, t._requires)
         self._births.setdefault(t, t._born)
         t._born = tick()  # graphs computed from the old value are out of date
         self.current[t] = version
@@ -390,7 +390,7 @@ class Capture:
                 "`zero_grad()` on it first, or let the function close over it"
             )
         else:
-            data = found._data if isinstance(found, Node) else found
+            data = found._value if isinstance(found, Node) else found
             node = leaf(np.copy(data)[()], False)
             self._varies[node] = True
             self.accumulated[node] = given
@@ -457,7 +457,7 @@ class Capture:
             )
 
     def _describe(self, x: Any) -> str:
-        kind = f"{x._data.dtype}{x._data.shape}"
+        kind = f"{x._value.dtype}{x._value.shape}"
         if x in self.arguments:
             return f"an argument, {kind}"
         for node, where in zip(self.nodes, self._places, strict=True):
@@ -470,14 +470,14 @@ class Capture:
         if self.varies(condition):
             self.callback(partial(_insist, error), (condition,))
         else:
-            _insist(error, condition._data)
+            _insist(error, condition._value)
 
     def callback(self, f: Callable[..., Any], args: Sequence[Any]) -> Any:
         call = _Call(f, args)
         operands = tuple(self.current.get(x, x) for x in args if isinstance(x, Node))
         for x in operands:
             self.varies(x)
-        data = call(*(x._data if x._lent is None else x.settle() for x in operands))
+        data = call(*(x._value if x._lent is None else x.settle() for x in operands))
         nothing = data is np.False_ and call.kind == _NOTHING
         node = self._enter(Weak(data) if type(data) is float else data, callback_, operands,
                            {"call": call}, False, True)
@@ -548,7 +548,7 @@ class Capture:
         arrays: dict[int, Var] = {}
 
         def variable(x: Any) -> Var:
-            new = variables[x] = Var(kind_of(x._data))
+            new = variables[x] = Var(kind_of(x._value))
             if x.label:
                 names[new] = x.label
             return new
@@ -565,7 +565,7 @@ class Capture:
                 return x if type(x) in _NUMBERS else constant_of(x)
             x = self.resolve(x)
             if x not in variables:  # a leaf that the function made
-                data = x._data
+                data = x._value
                 variables[x] = float(data) if type(data) is Weak else constant_of(data)
             return variables[x]
 

@@ -57,9 +57,9 @@ class _Resident(Cell):
     __slots__ = ()
 
     def fetch(self, node: Node) -> Any:
-        node._data = node._data.copy()[()]
+        node._value = node._value.copy()[()]
         node._lent = None
-        return node._data
+        return node._value
 
 
 _RESIDENT = _Resident()
@@ -332,7 +332,7 @@ class Compiled:
                 return False
         if plan.bound and not plan.reads_gradients:
             for t, array, requires in plan.leaves:
-                if t._data is not array or t._requires is not requires:
+                if t._value is not array or t._requires is not requires:
                     break
             else:
                 return True
@@ -350,7 +350,7 @@ class Compiled:
     def _bind(self, plan: _Plan) -> bool:
         """Bind the arrays of leaves from outside; False if one is of another type by now."""
         for t, kind in plan.types.items():
-            if t._requires is not plan.requires[t] or kind_of(t._data) != kind:
+            if t._requires is not plan.requires[t] or kind_of(t._value) != kind:
                 return False
         arrays: list[Any] = []
         plan.bound = False
@@ -362,20 +362,20 @@ class Compiled:
                 g = t._accumulated()  # type: ignore[attr-defined]
                 if g is None or g.shape != plan.types[t].shape or g.dtype != plan.types[t].dtype:
                     return False
-                arrays.append(g._data if isinstance(g, Node) else g)
+                arrays.append(g._value if isinstance(g, Node) else g)
                 continue
             if stored:
                 storage, views = self._storage(leaves)
                 for t, view in zip(leaves, views, strict=True):
-                    if t._data is not view:
-                        np.copyto(view, t._data)
-                        t._data = view
+                    if t._value is not view:
+                        np.copyto(view, t._value)
+                        t._value = view
                         t._lent = _RESIDENT
                         t._born = tick()
                 arrays.append(storage)
             else:
-                arrays.append(leaves[0]._data)
-            plan.leaves += [(t, t._data, plan.requires[t]) for t in leaves]
+                arrays.append(leaves[0]._value)
+            plan.leaves += [(t, t._value, plan.requires[t]) for t in leaves]
         plan.executable.bind(arrays)
         plan.bound = True
         return True
@@ -384,13 +384,13 @@ class Compiled:
         """An array that holds these leaves' values one after the other, and a view for each."""
         found = self._storages.get(leaves)
         if found is None:
-            shapes = [x._data.shape for x in leaves]
+            shapes = [x._value.shape for x in leaves]
             if len(leaves) == 1:
-                storage = np.empty(shapes[0], leaves[0]._data.dtype)
+                storage = np.empty(shapes[0], leaves[0]._value.dtype)
                 found = storage, [storage]
             else:
                 sizes = [math.prod(shape) for shape in shapes]
-                storage = np.empty(sum(sizes), leaves[0]._data.dtype)
+                storage = np.empty(sum(sizes), leaves[0]._value.dtype)
                 ends = np.cumsum(sizes).tolist()
                 found = storage, [
                     storage[end - size:end].reshape(shape)
@@ -401,7 +401,7 @@ class Compiled:
 
     def _run(self, plan: _Plan, given: Sequence[Any]) -> Any:
         raw = given if plan.simple is not None else [
-            (x._data if x._lent is None else x.settle()) if isinstance(x, Node) else x
+            (x._value if x._lent is None else x.settle()) if isinstance(x, Node) else x
             for x in [given[i] for i in plan.passed]
         ]
         sample = plan.begin() if plan.sources else None
@@ -475,7 +475,7 @@ class Compiled:
         for x in given:
             if isinstance(x, Tensor):
                 if id(x) not in by_tensor:
-                    value = x._data if x._lent is None else x.settle()
+                    value = x._value if x._lent is None else x.settle()
                     by_tensor[id(x)] = capture.argument(value, x)
                 nodes.append(by_tensor[id(x)])
             else:
@@ -520,7 +520,7 @@ class Compiled:
                     if type(now) is not type(value) or now != value:
                         return f"a guard: {now!r} where {value!r} was recorded"
                 for t, kind in plan.types.items():
-                    if kind_of(t._data) != kind or t._requires is not plan.requires[t]:
+                    if kind_of(t._value) != kind or t._requires is not plan.requires[t]:
                         return f"a leaf from outside is no longer {kind}, or as differentiable"
             return "a leaf has a gradient at the call where it had none, or the other way round"
         last = next(reversed(self._plans))
@@ -539,7 +539,7 @@ class Compiled:
         _, plan.structure = flatten(rebuild([0.0] * len(leaves)))
         plan.guards = capture.guards
         plan.answered = capture.answered
-        plan.kinds = [(kind_of(x._data), x._requires) for x in nodes]
+        plan.kinds = [(kind_of(x._value), x._requires) for x in nodes]
         positions: dict[Node, int] = {}
         for i, x in enumerate(nodes):
             positions.setdefault(x, i)
@@ -623,7 +623,7 @@ class Compiled:
                 plan.reads_gradients = True
             plan.inputs.append((parts, gradient, x in updated or x in plan.after.packed))
         for t in capture.outside:
-            plan.types[t] = kind_of(t._data)
+            plan.types[t] = kind_of(t._value)
             plan.requires[t] = t._requires
 
     def _connect(
@@ -660,7 +660,7 @@ class Compiled:
         with nullcontext() if sample is None else sample.drawn_for(place):
             out = self(*args, **kwargs)
         found = flatten(out)[0][place]
-        return found._data if isinstance(found, Node) else found
+        return found._value if isinstance(found, Node) else found
 
     def _refilled(self, plan: _Plan, values: Sequence[Any]
                   ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -761,7 +761,7 @@ def _uncovered(x: Any, own: Mapping[Node, Any]) -> Any:
     ):
         return x
     observe.reading(x, "the compiled function that returns it")
-    return x._data
+    return x._value
 
 
 def _viewed(program: Program) -> list[Any]:
@@ -777,7 +777,7 @@ def _viewed(program: Program) -> list[Any]:
 
 def _own(x: Node) -> Any:
     """The value of a node of a recording, for the caller to keep."""
-    value = x._data
+    value = x._value
     return np.copy(value)[()] if isinstance(value, (_ndarray, np.generic)) else float(value)
 
 
@@ -821,7 +821,7 @@ def _outline(x: Any, given: list[Any], where: str) -> Any:
         if isinstance(x, _ndarray):
             x = engine.plain(x, f"compile: {where}")
         given.append(x)
-        value = x._data if isinstance(x, Node) else x
+        value = x._value if isinstance(x, Node) else x
         if not isinstance(value, (float, _ndarray, np.generic)) or (
             isinstance(value, _ndarray) and value.dtype.kind not in "biufc"
         ):

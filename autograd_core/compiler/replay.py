@@ -44,7 +44,7 @@ class Shelved(Tensor):
 
 
 Shelved.__name__ = Shelved.__qualname__ = "Tensor"  # as which it is printed
-_SHELVED = frozenset(("_data", "_born", "_grad"))
+_SHELVED = frozenset(("_value", "_born", "_grad"))
 
 
 def release(node: Node) -> None:
@@ -110,15 +110,15 @@ class Replay:
             return None  # births between two ticks could not be told apart
         values: dict[Node, Array] = {}
         for pack, inner in zip(self.packs, self.inner, strict=False):
-            given = [x._data if x._lent is None else x.settle() for x in pack] if not feed else [
+            given = [x._value if x._lent is None else x.settle() for x in pack] if not feed else [
                 feed[x] if x in feed else _value(x) for x in pack
             ]
-            if set(map(type, given)) != {inner._data.dtype.type}:
+            if set(map(type, given)) != {inner._value.dtype.type}:
                 return None
             values[inner] = np.array(given)
         for x, inner in zip(self.arrays, self.inner[len(self.packs):], strict=True):
             value = feed[x] if x in feed else _value(x)
-            old = inner._data
+            old = inner._value
             if type(value) is not type(old) or value.dtype != old.dtype or value.shape != old.shape:
                 return None
             values[inner] = value
@@ -140,8 +140,8 @@ class Replay:
                 _forget_value(self.nodes[number])
         shelf.asked.clear()
         for inner, value in values.items():
-            inner._data = value
-        shelf.values = [x._data if isinstance(x, Node) else x for x in self.results]
+            inner._value = value
+        shelf.values = [x._value if isinstance(x, Node) else x for x in self.results]
         shelf.time = tick()
 
     def _take(self) -> None:
@@ -178,9 +178,9 @@ class Replay:
             number, position = self.ends[node]
             x = self.results[number]
             if position is not None:
-                element = np.zeros(x._data.size, x._data.dtype)
+                element = np.zeros(x._value.size, x._value.dtype)
                 element[position] = g
-                g = element.reshape(x._data.shape)
+                g = element.reshape(x._value.shape)
             inner[x] = inner[x] + g if x in inner else g
         found = pull(inner, self.route, keep=self.kept)
         gradients = [found.get(x) if isinstance(x, Node) else None for x in self.results]
@@ -199,7 +199,7 @@ class Replay:
             number, position = place
             g = shelf.gradients[number]
             if position is None or g is None:  # none arrived: a structural zero
-                node._grad = np.zeros_like(node._data)[()] if g is None else np.copy(g)[()]
+                node._grad = np.zeros_like(node._value)[()] if g is None else np.copy(g)[()]
                 continue
             if number not in parts:
                 parts[number] = list(g.reshape(-1))
@@ -208,7 +208,7 @@ class Replay:
 
 def _forget_value(node: Node) -> None:
     with suppress(AttributeError):  # it may lie on the shelf already
-        del node._data, node._born
+        del node._value, node._born
 
 
 def _forget_gradient(node: Node) -> None:
@@ -217,7 +217,7 @@ def _forget_gradient(node: Node) -> None:
 
 
 def _value(x: Node) -> Array:
-    return x._data if x._lent is None else x.settle()
+    return x._value if x._lent is None else x.settle()
 
 
 def _stacked(pack: Sequence[Node]) -> Array:
@@ -231,11 +231,11 @@ def plan(nodes: Sequence[Node], outputs: Sequence[Node]) -> Replay | None:
     random, which a plan would do once too often, and for those with arrays of other libraries.
     """
     if len(nodes) < MANY or capturing() is not None or not all(
-        isinstance(x._data, (np.ndarray, np.generic)) and (x.op is None or x.op.pure)
+        isinstance(x._value, (np.ndarray, np.generic)) and (x.op is None or x.op.pure)
         for x in nodes
     ):
         return None
-    arrays = sum(1 for x in nodes if x._data.shape)
+    arrays = sum(1 for x in nodes if x._value.shape)
     if FEWER * max(_depth(nodes), arrays) > len(nodes):
         return None
     # Values are computed once more: what there is to warn of was said the first time.
@@ -257,7 +257,7 @@ def _reached(nodes: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
 
     They are kept apart from the others, since the rule of √x, say, makes a NaN of 0 · ∞.
     """
-    seeds = {x: np.ones_like(x._data)[()] for x in outputs if x._requires}
+    seeds = {x: np.ones_like(x._value)[()] for x in outputs if x._requires}
     return set(pull(seeds, reach(outputs), keep=set(nodes))) if seeds else set()
 
 
@@ -282,7 +282,7 @@ def lower(
     kinds: dict[Any, list[Node]] = {}
     arrays: list[Node] = []
     for node in nodes:
-        data = node._data
+        data = node._value
         key = (data.dtype, data.shape)
         if key not in types:
             types[key] = Type(data.dtype, tuple(data.shape))
@@ -293,7 +293,7 @@ def lower(
             else:
                 arrays.append(node)
     packs = list(kinds.values())
-    inputs = [Var(Type(pack[0]._data.dtype, (len(pack),))) for pack in packs]
+    inputs = [Var(Type(pack[0]._value.dtype, (len(pack),))) for pack in packs]
     instructions = [
         Instruction((var[x],), _GETITEM, (packed,), {"index": i})
         for packed, pack in zip(inputs, packs, strict=True) for i, x in enumerate(pack)
@@ -317,6 +317,6 @@ def lower(
             instructions.append(Instruction((var[node],), node.op, args, node.attrs))
     inputs += [var[x] for x in arrays]
     # Scalar outputs are read from their arrays; that others are outputs is a use of them.
-    results = tuple(var[x] for x in outputs if x._data.shape)
+    results = tuple(var[x] for x in outputs if x._value.shape)
     program = Program(tuple(inputs), tuple(instructions), results, constants=constants)
     return program, var, packs, arrays

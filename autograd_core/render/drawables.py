@@ -141,12 +141,12 @@ def _unchanged(f: Any) -> Iterator[None]:
         t for name in ("named_parameters", "named_buffers") if hasattr(f, name)
         for _, t in getattr(f, name)()
     ]
-    before = [(t, t._data, t._lent, t._born) for t in held]
+    before = [(t, t._value, t._lent, t._born) for t in held]
     try:
         yield
     finally:
         for t, data, lent, born in before:
-            t._data, t._lent, t._born = data, lent, born
+            t._value, t._lent, t._born = data, lent, born
 
 
 def _recorded(f: Compiled, stage: str | None, recording: int | None) -> tuple[Program, int]:

@@ -521,7 +521,7 @@ def _absolute(
     more = _LANE * (min(lanes, _LANES) + 1) if lanes else 0.0
     return Layout(
         width + (0.0 if across else more), height + (more if across else 0.0), nodes, groups,
-        _apart(drawing.edges, routes, straight, across), frozenset(straight),
+        _apart(drawing.edges, routes, straight, nodes, across), frozenset(straight),
     )
 
 
@@ -557,16 +557,21 @@ def _simplified(points: list[Point]) -> list[Point]:
 
 
 def _apart(
-    edges: Sequence[Edge], routes: list[list[Point]], straight: set[int], across: bool
+    edges: Sequence[Edge], routes: list[list[Point]], straight: set[int],
+    nodes: Mapping[str, Box], across: bool,
 ) -> list[list[Point]]:
-    """Edges between the same two nodes side by side: `x * x` has two."""
+    """Edges between the same two nodes side by side: `x * x` has two. Many lie closer, so that all
+    begin and end at their nodes."""
     alike: dict[tuple[str, str], list[int]] = {}
     for k, edge in enumerate(edges):
         if k not in straight:
             alike.setdefault((edge.tail, edge.head), []).append(k)
-    for ks in alike.values():
+    for (tail, head), ks in alike.items():
+        ends = nodes[tail], nodes[head]
+        room = min(box.height if across else box.width for box in ends)
+        gap = min(9.0, 1.8 * room / max(1, len(ks) - 1))  # the ends are half as far apart
         for place, k in enumerate(ks if len(ks) > 1 else ()):
-            shift = (place - (len(ks) - 1) / 2) * 9
+            shift = (place - (len(ks) - 1) / 2) * gap
             (x1, y1), *bends, (x2, y2) = routes[k]
             mid = bends or [((x1 + x2) / 2, (y1 + y2) / 2)]
             dx, dy = (0.0, shift) if across else (shift, 0.0)

@@ -228,7 +228,7 @@ class _Walk:
 
     def _copy(self, node: Node, copies: Mapping[int, Node]) -> Node:
         copy = Node()
-        copy._data, copy._requires, copy._born, copy._lent = node._data, True, node._born, None
+        copy._value, copy._requires, copy._born, copy._lent = node._value, True, node._born, None
         copy.attrs = node.attrs
         op: Any = node.op
         copy.op = None if op is None else replace(
@@ -263,7 +263,7 @@ class _Walk:
     def accumulate(self, node: Node, total: Any, g: Any, *rest: Any, **attrs: Any) -> None:
         """The same where the walk has the term of the only input added in place."""
         op: Any = node.op
-        y, values = node._data, (value_of(node.inputs[0]), *rest)
+        y, values = node._value, (value_of(node.inputs[0]), *rest)
         op.accumulate(total, g, *rest, **attrs)
         self._note(node, 0, g, y, values, attrs, op.vjps[0](g, y, *values, **attrs), total)
 

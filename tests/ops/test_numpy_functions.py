@@ -1291,7 +1291,7 @@ def test_value(row, dtype):
         assert y.shape == np.shape(numpy)
         assert y.dtype == np.asarray(numpy).dtype
         np.testing.assert_allclose(
-            getattr(y, "_data", y), numpy, rtol=1e-13 if dtype is np.float64 else 1e-5,
+            getattr(y, "_value", y), numpy, rtol=1e-13 if dtype is np.float64 else 1e-5,
             atol=1e-14 if dtype is np.float64 else 1e-6,
         )
 

@@ -177,7 +177,7 @@ def test_small_drawings_are_left_alone():
 
 def test_alarm_is_not_hidden():
     net = Layers(2)
-    net.out.inputs[0].inputs[0].inputs[1]._data[0, 0] = np.nan
+    net.out.inputs[0].inputs[0].inputs[1]._value[0, 0] = np.nan
     node = collapse(net.drawing(), 1).nodes[1]
     assert node.kind == "group" and node.alarming
 
