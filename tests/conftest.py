@@ -14,3 +14,18 @@ def browser():
     running = Browser(program)
     yield running
     running.close()
+
+
+@pytest.fixture
+def no_engine(monkeypatch, tmp_path):
+    """A machine without Graphviz: neither inside a wheel nor on PATH."""
+    from autograd_core.render import engine
+
+    def missing():
+        raise ImportError("libsomething.so.0: no such file")
+
+    monkeypatch.setattr(engine, "_embedded", missing)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine._layout.cache_clear()
+    yield
+    engine._layout.cache_clear()

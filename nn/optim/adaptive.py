@@ -22,6 +22,14 @@ def _check_betas(name: str, betas: tuple[float, float]) -> None:
         raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas}")
 
 
+def _averaged(average: Array, new: Array, rho: float) -> Array:
+    """ρ average + (1 - ρ) new; ``new``, made for this, is scaled in place."""
+    new *= 1 - rho
+    average = rho * average
+    average += new
+    return average
+
+
 class AdaGrad(Optimizer):
     """Rates that fall with the squares of all gradients so far:
 
@@ -108,10 +116,7 @@ class RMSProp(Optimizer):
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
     ) -> tuple[Array, tuple[Array, ...]]:
         (lr,) = coefficients
-        square = grad * grad
-        square *= 1 - self.rho
-        v = self.rho * state[0]
-        v += square
+        v = _averaged(state[0], grad * grad, self.rho)
         new = [v]
         if self.centered:
             mean = self.rho * state[1]
@@ -167,17 +172,11 @@ class AdaDelta(Optimizer):
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
     ) -> tuple[Array, tuple[Array, ...]]:
         (lr,) = coefficients
-        square = grad * grad
-        square *= 1 - self.rho
-        v = self.rho * state[0]
-        v += square
+        v = _averaged(state[0], grad * grad, self.rho)
         change = np.sqrt(state[1] + self.eps)
         change /= np.sqrt(v + self.eps)
         change *= grad
-        square = change * change
-        square *= 1 - self.rho
-        u = self.rho * state[1]
-        u += square
+        u = _averaged(state[1], change * change, self.rho)
         return value - lr * change, (v, u)
 
 
@@ -238,11 +237,7 @@ def moments(
     m, v = state[:2]
     m = beta1 * m
     m += (1 - beta1) * grad
-    square = grad * grad
-    square *= 1 - beta2
-    v = beta2 * v
-    v += square
-    return m, v
+    return m, _averaged(v, grad * grad, beta2)
 
 
 class AMSGrad(Adam):

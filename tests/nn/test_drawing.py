@@ -9,7 +9,7 @@ import pytest
 import autograd_core as ag
 import nn
 from autograd_core.observe import Observer, origin_of
-from autograd_core.render import drawing_of, engine
+from autograd_core.render import drawing_of
 from nn.drawing import curves
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -152,18 +152,6 @@ def test_what_cannot(tmp_path):
     with pytest.raises(FileNotFoundError):
         nn.draw(nn.Linear(2, 2), tmp_path / "missing" / "n.svg")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def no_engine(monkeypatch, tmp_path):
-    def missing():
-        raise ImportError("libsomething.so.0: no such file")
-
-    monkeypatch.setattr(engine, "_embedded", missing)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    engine._layout.cache_clear()
-    yield
-    engine._layout.cache_clear()
 
 
 def test_without_graphviz_the_svg_is_the_same_picture(no_engine, tmp_path):

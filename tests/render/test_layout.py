@@ -172,18 +172,6 @@ def test_labels_arrive_as_they_are(label):
     assert (line or "input") in texts and (line or "operation") in texts
 
 
-@pytest.fixture
-def no_engine(monkeypatch, tmp_path):
-    def missing():
-        raise ImportError("libsomething.so.0: no such file")
-
-    monkeypatch.setattr(engine, "_embedded", missing)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    engine._layout.cache_clear()
-    yield
-    engine._layout.cache_clear()
-
-
 def test_without_graphviz_an_svg_is_drawn_and_says_so(no_engine, tmp_path):
     x = ag.tensor(1.0, label="x")
     text = render(np.exp(x), tmp_path / "x.svg").read_text()

@@ -8,7 +8,7 @@ import pytest
 
 import autograd_core as ag
 from autograd_core.observe import Observer
-from autograd_core.render import drawing_of, engine
+from autograd_core.render import drawing_of
 
 
 def shown(thing):
@@ -16,18 +16,6 @@ def shown(thing):
     if "image/svg+xml" in bundle:
         ET.fromstring(bundle["image/svg+xml"].encode())
     return bundle
-
-
-@pytest.fixture
-def no_engine(monkeypatch, tmp_path):
-    def missing():
-        raise ImportError("libsomething.so.0: no such file")
-
-    monkeypatch.setattr(engine, "_embedded", missing)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    engine._layout.cache_clear()
-    yield
-    engine._layout.cache_clear()
 
 
 def test_a_computed_tensor_shows_its_graph_and_a_leaf_its_value():
