@@ -113,9 +113,15 @@ class History:
             ax.set_yscale("log")
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss" if losses else "")
-        lines = [*ax.get_lines(), *(right.get_lines() if right is not ax else ())]
+        lines = ax.get_lines()
+        if right is not ax:
+            right.set_ylabel(", ".join({n.removeprefix("val_"): None for n in others}))
+            lines = [*lines, *right.get_lines()]
         if lines:
-            ax.legend(lines, [line.get_label() for line in lines])
+            # matplotlib looks for a place among the lines of one axis; with two, losses that fall
+            # and scores that rise leave the middle of the right side free.
+            ax.legend(lines, [line.get_label() for line in lines],
+                      loc="best" if right is ax else "center right")
         return ax
 
     def state_dict(self) -> dict[str, Any]:

@@ -223,6 +223,7 @@ def test_the_history_is_a_table_and_a_picture():
     ax = history.plot()
     assert {line.get_label() for line in ax.get_lines()} == {"loss", "val_loss"}
     assert ax.get_yscale() == "log" and ax.get_xlabel() == "epoch"
+    assert [each.get_ylabel() for each in ax.figure.axes] == ["loss", "mae, late"]
     figure = mpl.figure.Figure()
     given = figure.subplots()
     assert history.plot(ax=given) is given
