@@ -7,6 +7,7 @@ form that does not overflow.
 output unit                      loss
 ===============================  =================================================================
 linear, Gaussian                 ``mse``; ``mae`` for a Laplace distribution; ``huber`` between
+linear, for a quantile           ``pinball``; ``mae`` for the median
 linear and log-variance          ``gaussian_nll``
 log-rate, Poisson                ``poisson_nll``
 sigmoid, Bernoulli               ``bce_with_logits`` on what enters the sigmoid, or ``bce``
@@ -39,7 +40,7 @@ from .mixture import parameters_of
 
 __all__ = [
     "bce", "bce_with_logits", "check_labels", "cross_entropy", "gaussian_nll", "get", "hinge",
-    "huber", "kl_div", "mae", "mdn_nll", "mse", "nll", "perceptron", "poisson_nll",
+    "huber", "kl_div", "mae", "mdn_nll", "mse", "nll", "perceptron", "pinball", "poisson_nll",
 ]
 
 #: ln 2π
@@ -232,6 +233,29 @@ def huber(
     size = np.absolute(d)
     losses = np.where(size <= delta, 0.5 * np.square(d), delta * (size - 0.5 * delta))
     return _reduced("huber", losses, reduction, sample_weight)
+
+
+def pinball(
+    prediction: Any, target: Any, *, quantile: float = 0.5, reduction: str = "mean",
+    sample_weight: Any = None,
+) -> Any:
+    """q d where d >= 0, else (q - 1) d, with d = target - prediction and q the ``quantile``.
+
+    Minimised by the conditional q-quantile, which a share q of the targets lies below: a prediction
+    that is too small costs q, one that is too large 1 - q. Half of :func:`mae` for the median,
+    q = 1/2. The slope is 0 where the prediction is right.
+
+    Raises ``ValueError`` for a quantile that is not between 0 and 1. Source: Koenker, Bassett,
+    "Regression quantiles" (1978), equation 1.3.
+
+    >>> nn.losses.pinball(ag.tensor([1.0]), [3.0], quantile=0.75).item()
+    1.5
+    """
+    if not 0 < quantile < 1:
+        raise ValueError(f"pinball: quantile must be between 0 and 1, got {quantile}")
+    d = _same_shape("pinball", prediction, target) - prediction
+    losses = np.where(d > 0, quantile * d, np.where(d < 0, (quantile - 1) * d, 0))
+    return _reduced("pinball", losses, reduction, sample_weight)
 
 
 # Likelihoods of numbers. ------------------------------------------------------------------------
@@ -544,7 +568,7 @@ def perceptron(
 
 _BY_NAME = {f.__name__: f for f in (
     bce, bce_with_logits, cross_entropy, hinge, huber, kl_div, mae, mdn_nll, mse, nll, perceptron,
-    poisson_nll,
+    pinball, poisson_nll,
 )}
 
 

@@ -101,6 +101,10 @@ EVERY: dict[str, Loss] = {
         np.abs(p - t) <= 1, (p - t) ** 2 / 2, np.abs(p - t) - 0.5)),
     "huber 0.3": Loss(losses.huber, (normal, GRID), (normal, GRID), lambda p, t: np.where(
         np.abs(p - t) <= 0.3, (p - t) ** 2 / 2, 0.3 * (np.abs(p - t) - 0.15)), {"delta": 0.3}),
+    "pinball": Loss(losses.pinball, (normal, GRID), (normal, GRID),
+                    lambda p, t: np.abs(p - t) / 2),
+    "pinball 0.9": Loss(losses.pinball, (normal, GRID), (normal, GRID), lambda p, t: np.where(
+        t >= p, 0.9 * (t - p), 0.1 * (p - t)), {"quantile": 0.9}),
     "bce": Loss(losses.bce, (unit, GRID), (unit, GRID),
                 lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))),
     "bce smoothed": Loss(
@@ -242,8 +246,8 @@ def test_its_derivatives_are_those_of_differences(name, options):
     ag.check_grads(lambda p: loss(p, target, **options), prediction, order=2)
 
 
-@pytest.mark.parametrize("name", ["mse", "mae", "huber", "bce", "bce_with_logits", "kl_div",
-                                  "mdn_nll", "gaussian_nll"])
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "pinball", "bce", "bce_with_logits",
+                                  "kl_div", "mdn_nll", "gaussian_nll"])
 def test_targets_have_gradients_too(name):
     loss = EVERY[name]
     prediction, target = loss.sample()
@@ -283,12 +287,31 @@ def test_slopes_at_kinks():
     assert slope(lambda p: losses.huber(p, zero), 1.0) == 1
     assert slope(lambda p: losses.huber(p, zero), -1.0) == -1
     assert ag.grad(ag.grad(lambda p: losses.huber(p, zero)))(0.0) == 1
+    for q in (0.1, 0.5, 0.9):
+        assert slope(lambda p, q=q: losses.pinball(p, zero, quantile=q), 0.0) == 0
+        assert slope(lambda p, q=q: losses.pinball(p, zero, quantile=q), 1.0) == -(q - 1)
+        assert slope(lambda p, q=q: losses.pinball(p, zero, quantile=q), -1.0) == -q
     for t in (-1.0, 1.0):
         t = np.array(t)
         assert slope(lambda z, t=t: losses.hinge(z, t), float(t)) == 0
         assert slope(lambda z, t=t: losses.hinge(z, t), 0.0) == -t
         assert slope(lambda z, t=t: losses.perceptron(z, t), 0.0) == -t  # undecided is wrong
         assert slope(lambda z, t=t: losses.perceptron(z, t), float(t)) == 0
+
+
+@pytest.mark.parametrize("q", [0.05, 0.5, 0.8])
+def test_pinball_is_least_at_the_quantile(q):
+    """And its slope there counts: (1 - q) of those below, -q of those above."""
+    targets = np.random.default_rng(0).exponential(size=201)
+
+    def total(c):
+        return losses.pinball(c * np.ones(201), targets, quantile=q, reduction="sum")
+
+    costs = [float(total(c)) for c in targets]
+    best = targets[np.argmin(costs)]
+    assert best == np.quantile(targets, q, method="inverted_cdf")
+    below, above = (targets < best).sum(), (targets > best).sum()
+    assert slope(total, float(best)) == pytest.approx((1 - q) * below - q * above, abs=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -462,6 +485,8 @@ def test_weights_are_checked_compiled():
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda p, t: losses.mse(p, t, reduction="average"), ValueError, "'mean', 'sum' or 'none'"),
     (lambda p, t: losses.huber(p, t, delta=0), ValueError, "delta must be positive"),
+    (lambda p, t: losses.pinball(p, t, quantile=0), ValueError, "quantile must be between 0 and 1"),
+    (lambda p, t: losses.pinball(p, t, quantile=1.0), ValueError, "between 0 and 1, got 1.0"),
     (lambda p, t: losses.gaussian_nll(p, t), TypeError, "either variance or log_variance"),
     (lambda p, t: losses.gaussian_nll(p, t, t**2, log_variance=t), TypeError, "either"),
     (lambda p, t: losses.gaussian_nll(p, t, -(t**2)), ValueError, "variance must be positive"),
