@@ -888,6 +888,31 @@ class Tensor(Node):
         memo[id(self)] = copied
         return copied
 
+    def __getstate__(self) -> tuple[Any, dict[str, Any]]:
+        """For pickle: what a Tensor is, without what a plan holds of it and a clock counts here."""
+        self.read("pickle")
+        self.settle()
+        for x in self.inputs:
+            if isinstance(x, Node):
+                x.settle()
+        outdated = any(isinstance(x, Node) and x._born > self._born for x in self.inputs)
+        kept = {"_value": self._value, "_outdated": outdated, "_grad": self._accumulated()}
+        for name in ("op", "inputs", "attrs", "_requires", "_label", "_retain", "_origin"):
+            if hasattr(self, name):
+                kept[name] = getattr(self, name)
+        return getattr(self, "__dict__", None), kept
+
+    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
+        others, kept = state
+        # A birth of another process could be that of a Tensor of this one, and walks tell nodes
+        # apart by theirs. Inputs come before what was computed from them, here as there.
+        self._born = -1 if kept.pop("_outdated") else tick()
+        self._lent = None
+        for name, value in kept.items():
+            setattr(self, name, value)
+        if others:
+            vars(self).update(others)
+
     # Arithmetic and comparison.
 
     __add__, __radd__ = _binary("add")

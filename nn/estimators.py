@@ -102,7 +102,7 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
             batch_size=size, callbacks=[stopping], progress=self.verbose, seed=rng,
             validation_split=self.validation_fraction if self.early_stopping else None,
         )
-        self.model_.zero_grad()  # of use to nobody, and in the way of sending it to other processes
+        self.model_.zero_grad()  # of use to nobody, and as large as the weights
         self.loss_curve_ = self.history_["loss"]
         self.loss_ = self.loss_curve_[-1]
         self.n_iter_ = len(self.history_)

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -133,6 +135,59 @@ def test_leaves_can_be_copied_and_pickled():
     assert copy.copy(x) is not x and copy.copy(x).data.tolist() == [1, 2]
     y = x * 2  # never changes, so that it is its own copy: a part of the graph
     assert copy.deepcopy(y) is y and copy.copy(y) is y
+
+
+def test_what_is_unpickled_is_a_node_of_this_process():
+    """Walks tell nodes apart by their births, which two processes count alike."""
+    sent = pickle.dumps(leaf([2.0, 3.0], label="x"))
+    program = "import pickle, sys; from autograd_core import tensor; " + (
+        "[tensor(0.0) for _ in range(100_000)]; "  # an older process than this one
+        "x = pickle.loads(sys.stdin.buffer.read()); x.data[0] = 5.0; y = (x * x).sum(); "
+        "sys.stdout.buffer.write(pickle.dumps((x, y)))")
+    done = subprocess.run([sys.executable, "-c", program], input=sent, capture_output=True,
+                          check=True, timeout=60)
+    (a, y), (b, z) = pickle.loads(done.stdout), pickle.loads(done.stdout)
+    assert a.data.tolist() == [5, 3] and a._born != b._born and y._born != z._born
+    w = leaf([1.0, 1.0])
+    ((y - z * w.sum()) * (a * b).sum()).backward()  # both, and one that was made here
+    np.testing.assert_allclose(a.grad, 34 * 2 * a.data - 34 * b.data)
+    np.testing.assert_allclose(b.grad, -68 * 2 * b.data - 34 * a.data)
+    np.testing.assert_allclose(w.grad, [-34 * 34, -34 * 34])
+
+
+def test_a_pickled_graph_that_is_out_of_date_stays_so():
+    x = leaf([1.0, 2.0])
+    y = (x * x).sum()
+    x.data[0] = 9.0
+    sent = pickle.loads(pickle.dumps(y))
+    with pytest.raises(ag.StaleGraphError):
+        sent.backward()
+    ag.Graph(sent).fprop()
+    sent.backward()
+    assert sent.inputs[0].inputs[0].grad.tolist() == [18, 4]
+
+
+def test_gradients_are_pickled_and_attributes_of_subclasses():
+    class_ = type("Tagged", (ag.Tensor,), {"__module__": __name__})
+    globals()["Tagged"] = class_
+    x = class_([1.0, 2.0], requires_grad=True)
+    x.tag = "t"
+    (x * x).sum().backward()
+    sent = pickle.loads(pickle.dumps(x))
+    assert type(sent) is class_ and sent.tag == "t" and sent.grad.tolist() == [2, 4]
+
+
+def test_a_node_whose_value_lies_on_a_shelf_is_pickled_with_it():
+    xs = [ag.Value(0.1 * i) for i in range(100)]
+    y = sum(x * x for x in xs)
+    graph = ag.Graph(y)
+    for _ in range(4):
+        graph.fprop()
+    graph.bprop()
+    node = y.inputs[0].inputs[1]
+    assert type(node) is not ag.Tensor  # nobody has asked for it
+    sent = pickle.loads(pickle.dumps(node))
+    assert type(sent) is ag.Tensor and np.isclose(sent.item(), 9.8**2)
 
 
 # Equality, hashing, truth. -----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 import threading
 import types
 import warnings
@@ -215,6 +216,26 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"<compiled {self._name}: {len(self._all)} programs>"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For pickle and copy: by its name where it has one, as functions; else to record anew."""
+        name: str = getattr(self, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return name
+        return super().__reduce_ex__(protocol)
+
+    def __getstate__(self) -> tuple[Any, list[int | str], bool]:
+        return self._f, sorted(self._static, key=str), self._effects
+
+    def __setstate__(self, state: tuple[Any, list[int | str], bool]) -> None:
+        f, static, effects = state
+        self.__init__(  # type: ignore[misc]
+            f, [x for x in static if isinstance(x, int)],
+            [x for x in static if isinstance(x, str)], effects,
+        )
 
     @property
     def recompiles(self) -> int:

@@ -42,6 +42,9 @@ class Shelved(Tensor):
             return shelf.hand(self, number, name)
         raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return object.__new__, (Tensor,), self.__getstate__()
+
 
 Shelved.__name__ = Shelved.__qualname__ = "Tensor"  # as which it is printed
 _SHELVED = frozenset(("_value", "_born", "_grad"))

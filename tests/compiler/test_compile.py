@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import pickle
 import threading
 
 import numpy as np
@@ -961,3 +962,42 @@ def test_a_leaf_that_was_written_into_before_the_recording_is_read_at_each_call(
 
 def as_array(x):
     return x.numpy(force=True) if isinstance(x, ag.Tensor) else x
+
+
+# Copies. -----------------------------------------------------------------------------------------
+
+
+@ag.compile
+def named(x):
+    return np.sin(x) * 2
+
+
+class Scaled:
+    """Its method is compiled, for the object."""
+
+    def __init__(self, scale):
+        self.scale = scale
+        self.run = ag.compile(self.times, static_argnames="shift")
+
+    def times(self, x, shift=0):
+        return x * self.scale + shift
+
+    @ag.compile
+    def plus(self, x):
+        return x + 1
+
+
+def test_compiled_functions_are_pickled_by_name_and_methods_with_their_object():
+    x = np.arange(3.0)
+    expected = named(x)
+    sent = pickle.loads(pickle.dumps(named))
+    assert sent is named and copy.deepcopy(named) is named
+    assert np.array_equal(sent(x), expected)
+    assert pickle.loads(pickle.dumps(Scaled.plus)) is Scaled.plus
+    a = Scaled(2.0)
+    a.run(x, shift=1)
+    for b in (pickle.loads(pickle.dumps(a)), copy.deepcopy(a)):
+        b.scale = 3.0
+        assert b.run.__wrapped__.__self__ is b and not b.run.programs
+        assert b.run(x, shift=1).tolist() == [1, 4, 7] and a.run(x, shift=1).tolist() == [1, 3, 5]
+    assert pickle.loads(pickle.dumps(a.run))(x, 1).tolist() == [1, 3, 5]

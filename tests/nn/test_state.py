@@ -1,4 +1,9 @@
-"""What modules hold: buffers, frozen parameters, tied weights, penalties on them."""
+"""What modules hold: buffers, frozen parameters, tied weights, penalties on them; copies."""
+
+import copy
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -283,3 +288,83 @@ def test_lasso_and_group_lasso_leave_inputs_out():
 def test_penalties_of_nothing(name, of, strength, message):
     with pytest.raises(ValueError, match=f"{name}: .*{message}"):
         getattr(nn.penalties, name)(of, strength)
+
+
+# Copies, also in other processes. -----------------------------------------------------------------
+
+
+class Compiled(nn.Module):
+    """A module that compiles its own method, as one would for speed."""
+
+    def __init__(self):
+        self.linear = nn.Linear(3, 1, rng=0)
+        self.run = ag.compile(self._run)
+
+    def _run(self, x):
+        return np.tanh(self.linear(x))
+
+    def forward(self, x):
+        return self.run(x)
+
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda x: pickle.loads(pickle.dumps(x))}
+MODELS = {
+    "mlp": lambda: nn.MLP([3, 8, 1], "tanh", rng=0),
+    "layers": lambda: nn.Sequential(
+        nn.Linear(3, 8, rng=0), nn.BatchNorm1d(8), nn.PReLU(), nn.Dropout(0.3, rng=5),
+        nn.Linear(8, 1, rng=1)),
+    "compiled within": Compiled,
+}
+
+
+@pytest.mark.parametrize("of", COPIES)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "eager"])
+def test_a_trained_model_is_copied_with_its_optimizer_and_both_go_on_alike(of, model, compiled):
+    X = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    model = MODELS[model]()
+    optimizer = nn.optim.Adam(model.parameters(), nn.schedules.Cosine(0.05, 50))
+    ema = nn.EMA(model, 0.9)
+
+    def train(model, optimizer, ema):
+        nn.fit(model, X, X[:, :1], optimizer=optimizer, ema=ema, epochs=2, batch_size=16,
+               compile=compiled, progress=False, seed=1)
+        return model.state_dict(), ema.state_dict(), optimizer.state_dict()["steps"]
+
+    train(model, optimizer, ema)
+    waiting = [p.grad is not None for p in model.parameters()]
+    assert all(waiting)  # of a compiled step: in the buffer of its plan
+    other = COPIES[of]((model, optimizer, ema))
+    assert np.array_equal(nn.predict(model, X), nn.predict(other[0], X))
+    before = model.state_dict()
+    first = train(*other)
+    assert all(np.array_equal(before[k], v) for k, v in model.state_dict().items())  # its own
+    for a, b in zip(first, train(model, optimizer, ema), strict=True):
+        if not isinstance(a, dict):
+            assert a == b
+            continue
+        assert a.keys() == b.keys()
+        for name in a:  # the copy records, where the first replays in another order
+            np.testing.assert_allclose(a[name], b[name], rtol=2e-4, atol=1e-5)
+
+
+def test_a_gradient_that_a_plan_holds_is_pickled():
+    model = nn.Linear(3, 1, rng=0)
+    nn.fit(model, np.ones((4, 3)), np.ones((4, 1)), epochs=3, progress=False)
+    sent = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(sent.weight.grad, model.weight.grad)
+
+
+def test_a_trained_model_predicts_in_another_process():
+    model = nn.MLP([3, 8, 1], rng=0)
+    X = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    nn.fit(model, X, X[:, :1], epochs=2, progress=False)
+    program = (
+        "import pickle, sys, nn; model, X = pickle.load(sys.stdin.buffer); "
+        "before = nn.predict(model, X); nn.fit(model, X, X[:, :1], epochs=1, progress=False); "
+        "sys.stdout.buffer.write(pickle.dumps((before, model)))")
+    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps((model, X)),
+                          capture_output=True, check=True, timeout=60)
+    predicted, trained = pickle.loads(done.stdout)
+    assert np.array_equal(predicted, nn.predict(model, X))
+    assert nn.losses.mse(nn.predict(trained, X), X[:, :1]) < nn.losses.mse(predicted, X[:, :1])
