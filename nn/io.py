@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,16 +57,17 @@ def save(
     """Write a model's parameters and buffers into a safetensors file, by name; returns its path.
 
     With an ``optimizer`` its state and schedule, with ``epoch``, ``rng``, ``history`` and ``ema``
-    these too, and the states of the generators that the model's layers draw from: what a training
-    loop of your own needs to go on, see :func:`load`. ``nn.fit`` does this with
-    :class:`nn.Checkpoint`.
+    these too, and the states of the generators that the model's modules hold, in attributes or in
+    lists, tuples and dicts there: what a training loop of your own needs to go on, see
+    :func:`load`. ``nn.fit`` does this with :class:`nn.Checkpoint`.
 
     ``layout="torch"`` writes what PyTorch's modules load: the weights of ``Linear`` transposed, to
     (out, in), and the names of a ``Sequential``'s layers without ``layers.``.
 
     The file appears complete or not at all: a process that is killed at any moment leaves the old
     one or the new one. Raises ``FileNotFoundError`` or ``PermissionError`` where it cannot be
-    written, ``TypeError`` for a dtype that the format does not have.
+    written, ``TypeError`` for a dtype that the format does not have, and for a module that holds
+    a random state other than a Generator.
 
     >>> model = nn.Linear(3, 2, rng=0)
     >>> path = nn.save(model, "weights.safetensors")
@@ -188,13 +190,34 @@ def _from_layout(
 
 
 def generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
-    """The random generators that a model's modules draw from, each once, named by their place."""
+    """The random generators that a model's modules hold, each once, named by their place.
+
+    As modules are found: in attributes, and in lists, tuples and dicts there. Raises ``TypeError``
+    for a random state of another kind: it would be lost.
+    """
     seen: set[int] = set()
     for i, module in enumerate(model.modules()):
-        for attribute, value in vars(module).items():
+        for place, value in _held(vars(module), str(i)):
+            if isinstance(value, (np.random.RandomState, np.random.BitGenerator, random.Random)):
+                raise TypeError(
+                    f"{type(module).__name__} holds a {type(value).__name__} ({place}), whose state "
+                    "is not saved and put back, so that what follows would draw other numbers; "
+                    "hold a np.random.Generator, as np.random.default_rng(seed) makes"
+                )
             if isinstance(value, np.random.Generator) and id(value) not in seen:
                 seen.add(id(value))
-                yield f"{i}.{attribute}", value
+                yield place, value
+
+
+def _held(items: Mapping[Any, Any], place: str) -> Iterator[tuple[str, Any]]:
+    """What is in these items, and in containers among them, with its dotted place."""
+    for key, value in items.items():
+        if isinstance(value, Mapping):
+            yield from _held(value, f"{place}.{key}")
+        elif isinstance(value, (list, tuple)):
+            yield from _held(dict(enumerate(value)), f"{place}.{key}")
+        else:
+            yield f"{place}.{key}", value
 
 
 def _check_generator(rng: np.random.Generator, state: Mapping[str, Any], where: object) -> None:

@@ -253,6 +253,8 @@ def fit(
         names = ("validation X", "validation y")
         held_out = checked_data("fit", *validation_data, names, dtype, looks_up(model))
     source = _source(resume, objects)
+    if source is not None or any(isinstance(c, Checkpoint) for c in objects):
+        list(generators(model))  # raises now, not after an epoch
     if source is not None:
         read_training(source, training)
     if validation_split is not None:

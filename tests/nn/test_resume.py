@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import random
 import re
 import struct
 import subprocess
@@ -46,6 +47,23 @@ def layers():
                          nn.Dropout(0.3, rng=5), nn.Linear(8, 1, rng=1))
 
 
+class Listed(nn.Module):
+    """Dropouts in a list, and generators in a tuple, a dict and both."""
+
+    def __init__(self):
+        self.layers = [nn.Linear(3, 8, rng=0), nn.Linear(8, 8, rng=1), nn.Linear(8, 1, rng=2)]
+        self.dropouts = [nn.Dropout(0.3, rng=5), {"second": (nn.Dropout(0.2, rng=6),)}]
+        self.noise = (np.random.default_rng(7), {"b": [np.random.default_rng(8)]})
+
+    def forward(self, x):
+        a, (b,) = self.dropouts[0], self.dropouts[1]["second"]
+        h = a(np.tanh(self.layers[0](x)))
+        if self.training:
+            for rng in (self.noise[0], self.noise[1]["b"][0]):
+                h = h + 0.1 * ag.random.normal(rng, size=h.shape, dtype=np.float32)
+        return self.layers[2](b(np.tanh(self.layers[1](h))))
+
+
 S = nn.schedules
 #: Model, optimiser, further arguments of fit.
 RUNS = {
@@ -54,6 +72,7 @@ RUNS = {
         mlp, lambda ps: nn.optim.Nesterov(ps, S.Warmup(S.Cosine(0.05, 25), 5)), {}),
     "adam": (mlp, lambda ps: nn.optim.Adam(ps, 0.02), {}),
     "adam, dropout, normalisation": (Noisy, lambda ps: nn.optim.Adam(ps, 0.02), {}),
+    "generators in containers": (Listed, lambda ps: nn.optim.Adam(ps, 0.02), {}),
     "the layers that draw and average": (layers, lambda ps: nn.optim.Momentum(ps, 0.02), {}),
     "nadam, clipped, groups": (mlp, lambda ps: nn.optim.NAdam(
         [{"params": ps[:2], "lr": 0.05}, {"params": ps[2:]}], 0.02, clip_norm=0.5), {}),
@@ -96,6 +115,8 @@ def train(run, path, epochs, resume, compile, seed=3):
         "history": history.epochs, "rng": rng.bit_generator.state, "best": stopping.best,
         "norms": callbacks[1].norms, "own": [
             m.rng.bit_generator.state for m in model.modules() if hasattr(m, "rng")],
+        "noise": [rng.bit_generator.state for rng in (
+            model.noise[0], model.noise[1]["b"][0])] if hasattr(model, "noise") else [],
     }
     if "ema" in options:
         left["ema"] = options["ema"].state_dict()
@@ -360,6 +381,21 @@ def test_metadata_that_say_nothing_are_refused(spoil, tmp_path):
         metadata["training"].replace('"epoch"', '"x": {"array": "@9"}, "epoch"'))})
     with pytest.raises((ValueError, KeyError), match=r"cannot be read|holds no rng"):
         nn.load(mlp(), path, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("state", [
+    np.random.RandomState(0), np.random.PCG64(0), random.Random(0)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("held", [lambda s: s, lambda s: [{"a": s}]], ids=["plain", "in a list"])
+def test_a_random_state_that_would_be_lost_is_refused_before_the_training(state, held, tmp_path):
+    model = nn.MLP([3, 8, 1], rng=0)
+    model.noise = held(state)
+    before = model.state_dict()
+    with pytest.raises(TypeError, match=rf"MLP holds a {type(state).__name__} \(0\.noise"):
+        nn.fit(model, X, Y, epochs=1, progress=False, callbacks=[nn.Checkpoint(tmp_path / "run")])
+    with pytest.raises(TypeError, match=r"hold a np\.random\.Generator"):
+        nn.save(model, tmp_path / "run", epoch=1)
+    assert differences(before, model.state_dict()) == [] and files(tmp_path) == []
+    nn.fit(model, X, Y, epochs=1, progress=False)  # where nothing is saved, nothing is lost
 
 
 # Killed at any moment. ---------------------------------------------------------------------------
