@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import autograd_core as ag
 from .layers import Embedding
 from .module import Module
 
-__all__ = ["batches", "checked_data", "looks_up", "split"]
+__all__ = ["batches", "checked_data", "checked_weights", "looks_up", "split"]
 
 #: Samples are gathered for so many bytes at a time, and batches are slices of that: one gather for
 #: many small batches, and never a copy of all the data.
@@ -61,6 +61,27 @@ def checked_data(
     return inputs, targets
 
 
+def checked_weights(
+    function: str, weights: Any, name: str, of: str, samples: int, dtype: np.dtype[Any]
+) -> np.ndarray:
+    """Weights of so many samples in ``dtype``: finite, not negative, and some of them positive.
+
+    Raises ``TypeError``, ``ValueError`` and :class:`ag.ShapeError` for what is no such thing.
+    """
+    array = _checked(function, weights, name, dtype)
+    if len(array) != samples:
+        raise ag.ShapeError(f"{function}: {of} has {samples} samples but {name} has {len(array)}")
+    array = array.astype(dtype, copy=False)
+    if (array < 0).any():
+        first = tuple(int(i) for i in np.argwhere(array < 0)[0])
+        raise ValueError(
+            f"{function}: {name} must not be negative, got {array[first]} at index {first}"
+        )
+    if not array.any():
+        raise ValueError(f"{function}: {name} is 0 everywhere: no sample counts")
+    return array
+
+
 def looks_up(model: Any) -> bool:
     """Whether a model takes integers for what they are: rows of an ``Embedding``."""
     return isinstance(model, Module) and any(isinstance(m, Embedding) for m in model.modules())
@@ -87,14 +108,22 @@ def split(
 
 
 def batches(
-    inputs: np.ndarray, targets: np.ndarray, order: np.ndarray, size: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of ``size`` samples in this order, the last one maybe smaller; read-only."""
-    bytes_each = (inputs.nbytes + targets.nbytes) // len(inputs)
+    arrays: Sequence[np.ndarray], order: np.ndarray, size: int
+) -> Iterator[Iterator[tuple[np.ndarray, ...]]]:
+    """Batches of ``size`` samples of each array in this order, in blocks; the last maybe smaller.
+
+    They are read-only, and nothing is ever written into them again: a graph may keep one.
+    """
+    bytes_each = sum(x.nbytes for x in arrays) // len(arrays[0])
     block = size * max(1, _GATHERED // max(1, bytes_each * size))
     for begin in range(0, len(order), block):
         chosen = order[begin : begin + block]
-        x, y = inputs.take(chosen, axis=0), targets.take(chosen, axis=0)
-        x.flags.writeable = y.flags.writeable = False  # need not be copied
-        for i in range(0, len(chosen), size):
-            yield x[i : i + size], y[i : i + size]
+        gathered = [x.take(chosen, axis=0) for x in arrays]
+        for x in gathered:
+            x.flags.writeable = False  # need not be copied
+        count = len(chosen) // size
+        # Walked through by NumPy: of a small network, slices would be a tenth of a step.
+        yield zip(*[x[: count * size].reshape(count, size, *x.shape[1:]) for x in gathered],
+                  strict=True)
+        if count * size < len(chosen):
+            yield iter([tuple(x[count * size :] for x in gathered)])

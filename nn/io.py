@@ -200,9 +200,9 @@ def generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
         for place, value in _held(vars(module), str(i)):
             if isinstance(value, (np.random.RandomState, np.random.BitGenerator, random.Random)):
                 raise TypeError(
-                    f"{type(module).__name__} holds a {type(value).__name__} ({place}), whose state "
-                    "is not saved and put back, so that what follows would draw other numbers; "
-                    "hold a np.random.Generator, as np.random.default_rng(seed) makes"
+                    f"{type(module).__name__} holds a {type(value).__name__} ({place}), whose "
+                    "state is not saved and put back, so that what follows would draw other "
+                    "numbers; hold a np.random.Generator, as np.random.default_rng(seed) makes"
                 )
             if isinstance(value, np.random.Generator) and id(value) not in seen:
                 seen.add(id(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import os
@@ -21,7 +22,7 @@ import autograd_core as ag
 
 from . import losses
 from .callbacks import Callback, Checkpoint, Function, Training
-from .data import batches, checked_data, looks_up, split
+from .data import batches, checked_data, checked_weights, looks_up, split
 from .history import History
 from .io import generators, load_generator, read_training
 from .metrics import Metric, named
@@ -106,20 +107,19 @@ def _dtype_of(model: Any) -> np.dtype[Any] | None:
 class _Step:
     """The training step: compiled, and from the first batch on where that fails, as it is."""
 
-    def __init__(self, step: Callable[[Any, Any], Any], optimizer: Optimizer, compile: bool
-                 ) -> None:
+    def __init__(self, step: Callable[..., Any], optimizer: Optimizer, compile: bool) -> None:
         self._step = step
         self._compiled = ag.compile(step) if compile else None
         self._optimizer = optimizer
         #: How many calls below that of ``fit`` a step is, for a warning to point there.
         self.depth = 4
 
-    def __call__(self, batch: Any, target: Any) -> Any:
+    def __call__(self, *batch: Any) -> Any:
         if self._compiled is None:
-            return self._step(batch, target)
+            return self._step(*batch)
         steps = self._optimizer.steps
         try:
-            return self._compiled(batch, target)
+            return self._compiled(*batch)
         except ag.CompileError as reason:
             # The recording leaves Tensors as they were, but what Python has counted stays counted.
             self._optimizer.steps = steps
@@ -129,9 +129,9 @@ class _Step:
                 f"(compile=False says so beforehand): {reason}",
                 stacklevel=self.depth,
             )
-        return self._step(batch, target)
+        return self._step(*batch)
 
-    def rehearse(self, training: Training, data: Iterable[tuple[Any, Any]]) -> None:
+    def rehearse(self, training: Training, data: Iterable[tuple[np.ndarray, ...]]) -> None:
         """Record the step for these batches, and leave everything as it was.
 
         A recording computes as the eager engine does, a replay in another order: of a sum, say,
@@ -144,8 +144,8 @@ class _Step:
         weights, state = model.state_dict(), optimizer.state_dict()
         averages = None if ema is None else ema.state_dict()
         draws = [(g, g.bit_generator.state) for _, g in generators(model)]
-        for batch, target in data:
-            self(batch, target)
+        for batch in data:
+            self(*batch)
             model.load_state_dict(weights)
             optimizer.load_state_dict(state)
             if ema is not None and averages is not None:
@@ -163,7 +163,8 @@ def fit(
     optimizer: Optimizer | None = None,
     epochs: int = 10,
     batch_size: int | None = 32,
-    validation_data: tuple[Any, Any] | None = None,
+    sample_weight: Any = None,
+    validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | None = None,
     validation_split: float | None = None,
     metrics: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None = None,
     callbacks: Iterable[Callback | Callable[[int, History], Any]] = (),
@@ -182,11 +183,16 @@ def fit(
     as L-BFGS needs it. The order of samples follows from ``seed``: the same seed gives the same
     bits, with the same number of threads.
 
-    ``validation_data`` is a pair (X, y), ``validation_split`` the share of the samples that are
-    held out instead, chosen at random. On these the loss and the ``metrics`` are computed after
-    each epoch; on the training data the metrics are those of the batches' predictions as they were
-    made, which costs nothing but to keep them. Metrics are names of :mod:`nn.metrics` or functions
-    of (prediction, target), in a list, or in a dict with names for them.
+    ``sample_weight``: numbers that are not negative, of shape (samples,) or that of the losses,
+    handed to ``loss(prediction, target, sample_weight=)``, a batch's with the batch: of each batch
+    the loss is Σ w l / Σ w, and so is that of an epoch over all. Samples of weight 0 are left out.
+
+    ``validation_data`` is a pair (X, y), or with weights for its loss a triple;
+    ``validation_split`` the share of the samples that are held out instead, chosen at random, with
+    their weights. On these the loss and the ``metrics`` are computed after each epoch; on the
+    training data the metrics are those of the batches' predictions as they were made, which costs
+    nothing but to keep them. Metrics are names of :mod:`nn.metrics` or functions of (prediction,
+    target), in a list, or in a dict with names for them; they do not weight.
 
     ``callbacks`` are :class:`nn.Callback` objects, or functions called as
     ``callback(epoch, history)`` after each epoch, counted from 1; one that returns True ends the
@@ -211,9 +217,10 @@ def fit(
     after a warning that says where. Where all matrix products are small, BLAS uses one thread
     (with threadpoolctl installed; see :data:`nn.threads.THREADS_PAY`).
 
-    Raises ``ValueError`` for NaN or infinite values in the data, :class:`ag.ShapeError` for
-    numbers of samples that differ, before anything is changed; ``FloatingPointError`` when the
-    loss stops being finite; ``FileNotFoundError`` for a file to resume from that is not there.
+    Raises ``ValueError`` for NaN or infinite values in the data and for negative weights,
+    :class:`ag.ShapeError` for numbers of samples that differ, ``TypeError`` for weights where the
+    loss takes none, before anything is changed; ``FloatingPointError`` when the loss stops being
+    finite; ``FileNotFoundError`` for a file to resume from that is not there.
 
     Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), algorithm 8.1.
 
@@ -232,7 +239,14 @@ def fit(
         raise ValueError("fit: the model has no parameters to train")
     if validation_data is not None and validation_split is not None:
         raise ValueError("fit: give either validation_data or validation_split")
-    inputs, targets = checked_data("fit", X, y, ("X", "y"), dtype, looks_up(model))
+    data: tuple[np.ndarray, ...] = checked_data(
+        "fit", X, y, ("X", "y"), dtype, looks_up(model)
+    )
+    if sample_weight is not None:
+        data = _weighted("fit", data, sample_weight, ("sample_weight", "X"), dtype)
+        counts = data[2].reshape(len(data[2]), -1).any(axis=1)
+        if not counts.all():  # a batch of these alone would have no mean
+            data = tuple(x[counts] for x in data)
     if optimizer is None:
         optimizer = Adam(model.parameters())
     elif not set(model.parameters()) & set(optimizer.parameters):
@@ -248,10 +262,24 @@ def fit(
     loss_of = losses.get(loss)
     scores = named(metrics, logits=loss_of is losses.bce_with_logits)
 
-    held_out = None
+    held_out: tuple[np.ndarray, ...] | None = None
     if validation_data is not None:
         names = ("validation X", "validation y")
-        held_out = checked_data("fit", *validation_data, names, dtype, looks_up(model))
+        if not 2 <= len(validation_data) <= 3:
+            raise ValueError(
+                f"fit: validation_data is (X, y) or (X, y, sample_weight), got "
+                f"{len(validation_data)} parts"
+            )
+        held_out = checked_data("fit", *validation_data[:2], names, dtype, looks_up(model))
+        if len(validation_data) == 3 and validation_data[2] is not None:
+            held_out = _weighted("fit", held_out, validation_data[2],
+                                 ("validation sample_weight", names[0]), dtype)
+    if (data[2:] or (held_out or ())[2:]) and not _takes_weights(loss_of):
+        raise TypeError(
+            f"fit: there are weights of samples, but the loss "
+            f"{getattr(loss_of, '__name__', loss_of)} takes no sample_weight; write it as "
+            "`loss(prediction, target, *, sample_weight=None)`"
+        )
     source = _source(resume, objects)
     if source is not None or any(isinstance(c, Checkpoint) for c in objects):
         list(generators(model))  # raises now, not after an epoch
@@ -260,31 +288,31 @@ def fit(
     if validation_split is not None:
         # As the training drew it that is resumed; a new one draws from ``rng`` itself.
         draws = rng if source is None else load_generator(training.began)
-        kept, out = split(len(inputs), validation_split, draws)
-        held_out = inputs[out], targets[out]
-        inputs, targets = inputs[kept], targets[kept]
-    samples = len(inputs)
+        kept, out = split(len(data[0]), validation_split, draws)
+        held_out = tuple(x[out] for x in data)
+        data = tuple(x[kept] for x in data)
+    samples = len(data[0])
     size = batch_size or samples
     if isinstance(optimizer, LBFGS) and size < samples:
         raise ValueError(
             f"fit: LBFGS needs all {samples} samples at once; pass batch_size=None"
         )
-    _check_fit(model, loss_of, inputs, targets, held_out)
+    _check_fit(model, loss_of, data, held_out)
 
     step = _step(model, loss_of, optimizer, ema, bool(scores))
     run = _Step(step, optimizer, compile)
-    take: Callable[[Any, Any], Any] = run
+    take: Callable[..., Any] = run
     if isinstance(optimizer, LBFGS):
         take = _closing(run, optimizer)
     history = training.history
     model.train()
-    product = largest_product(model.parameters(), inputs.shape, size)
+    product = largest_product(model.parameters(), data[0].shape, size)
     with limited_threads(product), _progress_bar(progress, epochs, training.epoch) as bar, \
             _Interrupt() as interrupt:
         if source is not None and training.epoch < epochs:
             sizes = {min(size, samples), samples % size} - {0}
             run.rehearse(training, [
-                next(batches(inputs, targets, np.arange(n), n)) for n in sorted(sizes)
+                next(next(batches(data, np.arange(n), n))) for n in sorted(sizes)
             ])
         try:
             for callback in objects:
@@ -293,14 +321,15 @@ def fit(
                 training.epoch += 1
                 for callback in objects:
                     callback.on_epoch_begin(training)
-                values = _epoch(training, take, inputs, targets, size, scores, bar, interrupt)
+                values = _epoch(training, take, data, size, scores, bar, interrupt)
                 if values is None:
                     break
                 if held_out is not None:
                     with ema.applied() if ema is not None else nullcontext():
                         prediction = predict(model, held_out[0])
                     with ag.no_grad():
-                        values["val_loss"] = float(loss_of(ag.tensor(prediction), held_out[1]))
+                        value = _loss(loss_of, ag.tensor(prediction), *held_out[1:])
+                    values["val_loss"] = float(value)
                     for name, metric in scores.items():
                         values[f"val_{name}"] = float(metric(prediction, held_out[1]))
                 history.append(**values)
@@ -325,14 +354,14 @@ def fit(
 def _step(
     model: Module, loss_of: Callable[[Any, Any], Any], optimizer: Optimizer, ema: EMA | None,
     predictions: bool,
-) -> Callable[[Any, Any], Any]:
+) -> Callable[..., Any]:
     """What happens with a batch: it returns the loss, and the predictions if they are wanted."""
     searched = isinstance(optimizer, LBFGS)
 
-    def step(batch: Any, target: Any) -> Any:
+    def step(batch: Any, target: Any, *weight: Any) -> Any:
         optimizer.zero_grad()
         prediction = model(batch)
-        value = loss_of(prediction, target)
+        value = _loss(loss_of, prediction, target, *weight)
         value.backward()
         if not searched:
             optimizer.step()
@@ -343,16 +372,41 @@ def _step(
     return step
 
 
-def _closing(run: _Step, optimizer: LBFGS) -> Callable[[Any, Any], Any]:
+def _loss(
+    loss_of: Callable[..., Any], prediction: Any, target: Any, weight: Any = None
+) -> Any:
+    if weight is None:
+        return loss_of(prediction, target)
+    return loss_of(prediction, target, sample_weight=weight)
+
+
+def _takes_weights(loss_of: Callable[..., Any]) -> bool:
+    """Whether a loss has an argument for the weights of samples, as far as it says so."""
+    try:
+        parameters = inspect.signature(loss_of).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _weighted(
+    function: str, data: tuple[np.ndarray, ...], weights: Any, names: tuple[str, str],
+    dtype: np.dtype[Any],
+) -> tuple[np.ndarray, ...]:
+    """Data with the weights of their samples."""
+    return *data, checked_weights(function, weights, *names, len(data[0]), dtype)
+
+
+def _closing(run: _Step, optimizer: LBFGS) -> Callable[..., Any]:
     """A step of L-BFGS, which computes the loss of its batch several times."""
 
     run.depth = 7
 
-    def take(batch: Any, target: Any) -> Any:
+    def take(*batch: Any) -> Any:
         results = []
 
         def closure() -> Any:
-            result = run(batch, target)
+            result = run(*batch)
             results.append(result)
             return result[0] if isinstance(result, tuple) else result
 
@@ -363,57 +417,80 @@ def _closing(run: _Step, optimizer: LBFGS) -> Callable[[Any, Any], Any]:
 
 
 def _epoch(
-    training: Training, take: Callable[[Any, Any], Any], inputs: np.ndarray, targets: np.ndarray,
-    size: int, scores: Mapping[str, Metric], bar: Any, interrupt: _Interrupt,
+    training: Training, take: Callable[..., Any], data: tuple[np.ndarray, ...], size: int,
+    scores: Mapping[str, Metric], bar: Any, interrupt: _Interrupt,
 ) -> dict[str, float] | None:
-    """One pass over the data: the mean loss and the metrics; None if it was interrupted."""
-    samples = len(inputs)
+    """One pass over the data: the mean loss and the metrics; None if it was interrupted.
+
+    A step of a small network takes as long as a dozen calls of NumPy: what a step needs not do is
+    done for a block of them, and nobody asks for a loss that nobody is to be told of.
+    """
+    samples = len(data[0])
     order = training.rng.permutation(samples)
+    steps = math.ceil(samples / size)
+    weighted = len(data) > 2
     watchers = [
         c for c in training.callbacks if type(c).on_batch_end is not Callback.on_batch_end
     ]
+    followed = bool(watchers) or bar.shown
     predictions: list[np.ndarray] = []
-    total, done = 0.0, 0
-    for batch, target in batches(inputs, targets, order, size):
-        result = take(batch, target)
-        if scores:
-            result, prediction = result
-            predictions.append(prediction.numpy())
-        value = result.item()
-        total += value * len(batch)
-        done += len(batch)
-        for callback in watchers:
-            callback.on_batch_end(training, value)
-        if bar.shown:
-            bar.batch_done(training.epoch - 1 + done / samples)
-        if interrupt.asked and done < samples:
-            return None
+    total, counted, done = 0.0, 0.0, 0
+    for block in batches(data, order, size):
+        results: list[Any] = []
+        counts: list[float] = []
+        for batch in block:
+            result = take(*batch)
+            if scores:
+                result, prediction = result
+                predictions.append(prediction.numpy())
+            results.append(result)
+            if weighted:
+                counts.append(float(batch[2].sum(dtype=np.float64)))
+            if followed:
+                for callback in watchers:
+                    callback.on_batch_end(training, result.item())
+                if bar.shown:
+                    bar.batch_done(training.epoch - 1 + (done + len(results)) / steps)
+            if interrupt.asked and done + len(results) < steps:
+                return None
+        done += len(results)
+        if not weighted:
+            counts = [size] * len(results)
+            if done == steps:
+                counts[-1] = samples - (steps - 1) * size
+        for result, count in zip(results, counts, strict=True):
+            total += result.item() * count
+            counted += count
     if not math.isfinite(total):
         raise FloatingPointError(
-            f"fit: the loss is {total / samples} in epoch {training.epoch}; the learning rate "
+            f"fit: the loss is {total / counted} in epoch {training.epoch}; the learning rate "
             f"({training.optimizer.lr}) may be too large"
         )
-    values = {"loss": total / samples}
+    values = {"loss": total / counted}
     if scores:
-        predicted, shown = np.concatenate(predictions), targets[order]
+        predicted, shown = np.concatenate(predictions), data[1][order]
         values.update({name: float(metric(predicted, shown)) for name, metric in scores.items()})
     return values
 
 
 def _check_fit(
-    model: Module, loss_of: Callable[[Any, Any], Any], inputs: np.ndarray, targets: np.ndarray,
-    held_out: tuple[np.ndarray, np.ndarray] | None,
+    model: Module, loss_of: Callable[..., Any], data: tuple[np.ndarray, ...],
+    held_out: tuple[np.ndarray, ...] | None,
 ) -> None:
     """Find what does not fit before the first epoch, not in the middle or after it."""
     if loss_of is losses.cross_entropy:
         # All labels now: one that is out of range would otherwise be found in the middle.
-        shape = predict(model, inputs[:1]).shape
-        for data in (targets, held_out[1] if held_out else targets):
-            if len(shape) == 2 and data.ndim == 1:
-                losses.check_labels(data, shape[1])
-    if held_out is not None:
-        with ag.no_grad():
-            loss_of(ag.tensor(predict(model, held_out[0][:1])), held_out[1][:1])
+        shape = predict(model, data[0][:1]).shape
+        for _, labels, *_ in (data, *([] if held_out is None else [held_out])):
+            if len(shape) == 2 and labels.ndim == 1:
+                losses.check_labels(labels, shape[1])
+    for some in (data if len(data) > 2 else None, held_out):
+        if some is not None:
+            # With a weight, one that counts.
+            i = int(some[2].reshape(len(some[2]), -1).any(axis=1).argmax()) if some[2:] else 0
+            _, target, *weight = (x[i : i + 1] for x in some)
+            with ag.no_grad():
+                _loss(loss_of, ag.tensor(predict(model, some[0][i : i + 1])), target, *weight)
 
 
 def _source(resume: bool | str | os.PathLike[str], objects: list[Callback]) -> Path | None:

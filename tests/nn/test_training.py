@@ -3,6 +3,7 @@
 import builtins
 import sys
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -113,6 +114,153 @@ def test_what_is_in_a_tensor_is_data_too():
     X, y = problem()
     a, b = nn.Linear(3, 1, rng=0), nn.Linear(3, 1, rng=0)
     assert fit(a, X, y)["loss"] == fit(b, ag.tensor(X), ag.tensor(y))["loss"]
+
+
+# Weights of samples. -----------------------------------------------------------------------------
+
+
+def written_out(model, X, y, w, epochs, batch_size, seed, loss):
+    """The steps one would write, with weights."""
+    optimizer, rng = nn.optim.SGD(model.parameters(), lr=0.1), np.random.default_rng(seed)
+    history = []
+    for _ in range(epochs):
+        order, total = rng.permutation(len(X)), 0.0
+        for i in range(0, len(X), batch_size):
+            chosen = order[i : i + batch_size]
+            optimizer.zero_grad()
+            value = loss(model(X[chosen]), y[chosen], sample_weight=w[chosen])
+            value.backward()
+            optimizer.step()
+            total += value.item() * w[chosen].sum()
+        history.append(total / w.sum())
+    return history
+
+
+@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
+@pytest.mark.parametrize("kind", ["per sample", "per element", "classes"])
+def test_weights_go_with_their_samples(kind, compile):
+    X, y = problem(22)
+    rng = np.random.default_rng(5)
+    loss, n_out = nn.losses.mse, 1
+    w = rng.uniform(0.1, 3.0, 22)
+    if kind == "per element":
+        n_out, y, w = 2, np.hstack([y, -y]), rng.uniform(0.1, 3.0, (22, 2))
+        w[3, 0] = w[4, 1] = 0.0
+    elif kind == "classes":
+        n_out, y, loss = 3, rng.integers(0, 3, 22), nn.losses.cross_entropy
+    a, b = (nn.MLP([3, 4, n_out], "tanh", rng=0, dtype=np.float64) for _ in range(2))
+    history = fit(a, X, y, loss=loss, sample_weight=w, epochs=3, batch_size=8, compile=compile,
+                  optimizer=nn.optim.SGD(a.parameters(), lr=0.1), seed=7)
+    expected = written_out(b, X, y, w, 3, 8, 7, loss)
+    for name, value in weights(a).items():
+        np.testing.assert_allclose(value, weights(b)[name], rtol=1e-10, atol=1e-14)
+    assert history["loss"] == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
+def test_a_weight_of_two_counts_as_two_samples_and_one_of_zero_as_none(compile):
+    X, y = problem(9)
+    times = np.array([2, 0, 1, 3, 1, 0, 2, 1, 1])
+
+    def train(X, y, w):
+        model = nn.MLP([3, 4, 1], "tanh", rng=0, dtype=np.float64)
+        history = fit(model, X, y, sample_weight=w, epochs=20, batch_size=None, compile=compile,
+                      optimizer=nn.optim.SGD(model.parameters(), lr=0.1))
+        return weights(model), history["loss"]
+
+    a, first = train(X, y, times)
+    b, second = train(X.repeat(times, 0), y.repeat(times, 0), None)
+    for name, value in a.items():
+        np.testing.assert_allclose(value, b[name], rtol=1e-10, atol=1e-14)
+    assert first == pytest.approx(second, rel=1e-10)
+    # Also where a batch would hold nothing else.
+    model = Spy(3)
+    fit(model, X, y, sample_weight=times, epochs=2, batch_size=1, compile=compile)
+    assert sum(model.modes) == 2 * (times > 0).sum()  # those in training
+
+
+def test_equal_weights_change_nothing_and_small_ones_are_enough():
+    X, y = problem()
+    found = []
+    for w in (None, np.full(20, 0.5), [1e-30] * 20, np.ones(20, bool), ag.tensor(np.ones(20))):
+        model = nn.Linear(3, 1, rng=0, dtype=np.float64)
+        fit(model, X, y, sample_weight=w, epochs=3, batch_size=6)
+        found.append(model.weight.numpy(force=True))
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-9)
+
+
+def test_validation_is_weighted_by_its_own_weights():
+    X, y = problem()
+    Xv, yv = problem(7, seed=1)
+    w = np.array([0.0, 0.0, 1.0, 2.0, 0.5, 3.0, 0.0])
+    a, b = (nn.Linear(3, 1, rng=0, dtype=np.float64) for _ in range(2))
+    first = fit(a, X, y, epochs=2, validation_data=(Xv, yv, w), metrics="mae")
+    second = fit(b, X, y, epochs=2, validation_data=(Xv, yv, None), metrics="mae")
+    assert same(weights(a), weights(b)) and first["val_mae"] == second["val_mae"]
+    prediction = nn.predict(a, Xv)
+    assert first["val_loss"][-1] == pytest.approx(
+        nn.losses.mse(prediction, yv, sample_weight=w), rel=1e-12)
+    assert second["val_loss"][-1] == pytest.approx(nn.losses.mse(prediction, yv), rel=1e-12)
+
+
+def test_a_share_is_held_out_with_its_weights():
+    X = np.arange(1.0, 21.0)[:, None]
+    model = nn.Linear(1, 1, bias=False, dtype=np.float64)
+    model.weight.assign([[0.0]])
+    # The loss of a sample is its number squared, and so is its weight.
+    history = fit(model, X, X, sample_weight=X[:, 0] ** 2, validation_split=0.25, epochs=1, seed=3,
+                  optimizer=nn.optim.SGD(model.parameters(), lr=0.0))
+    kept, out = nn.training.split(20, 0.25, np.random.default_rng(3))
+    for name, part in (("loss", kept), ("val_loss", out)):
+        x = X[part, 0]
+        assert history[name][0] == pytest.approx((x**4).sum() / (x**2).sum(), rel=1e-12)
+
+
+def test_weights_reach_losses_of_ones_own_and_second_order_methods():
+    X, y = problem()
+    w = np.random.default_rng(2).uniform(0.5, 2.0, 20)
+
+    def loss(prediction, target, sample_weight=None):
+        return (sample_weight[:, None] * np.square(prediction - target)).sum() / sample_weight.sum()
+
+    found = []
+    for of in (loss, "mse", lambda p, t, **options: nn.losses.mse(p, t, **options)):
+        model = nn.Linear(3, 1, rng=0, dtype=np.float64)
+        fit(model, X, y + X**2 @ np.ones((3, 1)), loss=of, sample_weight=w, batch_size=None,
+            optimizer=nn.optim.LBFGS(model.parameters()), epochs=5)
+        found.append(np.append(model.weight.numpy(force=True), model.bias.numpy(force=True)))
+    A = np.hstack([X, np.ones((20, 1))])
+    best = np.linalg.solve(A.T * w @ A, A.T * w @ (y + X**2 @ np.ones((3, 1))))[:, 0]
+    for solution in found:
+        np.testing.assert_allclose(solution, best, rtol=1e-6)
+
+
+# What the loop costs. ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"metrics": "mae"}], ids=["plain", "metrics"])
+def test_a_step_of_fit_is_hardly_more_than_the_step(options):
+    """Calls of Python in the modules of the loop, per step; the step itself lies elsewhere."""
+
+    def calls(epochs):
+        found = Counter()
+
+        def note(frame, event, argument):
+            if event == "call" and frame.f_code.co_filename in (nn.training.__file__,
+                                                                nn.data.__file__):
+                found[frame.f_code.co_name] += 1
+
+        model, (X, y) = nn.Linear(3, 1, rng=0), problem(2000)
+        before = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            fit(model, X, y, batch_size=4, epochs=epochs, **options)
+        finally:
+            sys.setprofile(before)
+        return found.total()
+
+    assert (calls(3) - calls(2)) / 500 < 1.1
 
 
 # The same seed, the same bits. -------------------------------------------------------------------
@@ -396,6 +544,54 @@ BAD = {
     "validation label out of range": (
         {"y": LABELS * 0, "validation_data": (X, poked(LABELS, 9)), "loss": "cross_entropy"},
         ValueError, "label 9 is out",
+    ),
+    "negative weight": (
+        {"sample_weight": poked(np.ones(70), -1.0, 69)},
+        ValueError, r"sample_weight must not be negative, got -1.0 at index \(69,\)",
+    ),
+    "weight that is NaN": (
+        {"sample_weight": poked(np.ones(70), np.nan, 3)},
+        ValueError, "sample_weight holds 1 values",
+    ),
+    "no weight": (
+        {"sample_weight": np.zeros(70)}, ValueError, "sample_weight is 0 everywhere",
+    ),
+    "weights that vanish in float32": (
+        {"sample_weight": np.full(70, 1e-60)}, ValueError, "sample_weight is 0 everywhere",
+    ),
+    "number of weights": (
+        {"sample_weight": np.ones(69)}, ag.ShapeError, "X has 70 samples but sample_weight has 69",
+    ),
+    "a scalar weight": ({"sample_weight": 1.0}, ag.ShapeError, "sample_weight must have a first"),
+    "shape of weights": (
+        {"sample_weight": np.ones((70, 2))},
+        ag.ShapeError, r"mse: sample_weight has shape \(1, 2\)",
+    ),
+    "weights that are words": (
+        {"sample_weight": ["a"] * 70}, TypeError, "sample_weight must hold numbers",
+    ),
+    "weights for a loss that takes none": (
+        {"sample_weight": np.ones(70), "loss": lambda p, t: np.square(p - t).mean()},
+        TypeError, r"the loss <lambda> takes no sample_weight; write it as",
+    ),
+    "validation weights for a loss that takes none": (
+        {"validation_data": (X, Y, np.ones(70)), "loss": lambda p, t: np.square(p - t).mean()},
+        TypeError, "takes no sample_weight",
+    ),
+    "validation weights": (
+        {"validation_data": (X, Y, np.zeros(70))},
+        ValueError, "validation sample_weight is 0 everywhere",
+    ),
+    "shape of validation weights": (
+        {"validation_data": (X, Y, np.ones((70, 3)))},
+        ag.ShapeError, "mse: sample_weight has shape",
+    ),
+    "number of validation weights": (
+        {"validation_data": (X, Y, np.ones(2))},
+        ag.ShapeError, "validation X has 70 samples but validation sample_weight has 2",
+    ),
+    "parts of validation data": (
+        {"validation_data": (X, Y, X, Y)}, ValueError, r"\(X, y, sample_weight\), got 4 parts",
     ),
     "negative epochs": ({"epochs": -1}, ValueError, "epochs=-1"),
     "fractional epochs": ({"epochs": 1.5}, TypeError, ""),
