@@ -64,6 +64,8 @@ ELSEWHERE = {
     """,
     "calls the function with arrays of indices": "fromfunction",
 }
+#: Deprecated names for functions that NumPy dispatches, in the releases that still have them.
+OLD_NAMES = {"trapz": "trapezoid"}
 #: Those that turn their argument into an ndarray without asking. On a Tensor that requires a
 #: gradient they raise.
 CONVERTING = {
@@ -126,6 +128,8 @@ def classify(module: types.ModuleType, name: str) -> Entry | None:
         return Entry(DIFFERENTIABLE, f"as `ag.{name}`: NumPy does not ask a Tensor")
     if name in _ELSEWHERE:
         return Entry(CONSTANT, _ELSEWHERE[name])
+    if name in OLD_NAMES:
+        return classify(module, OLD_NAMES[name])
     return None
 
 

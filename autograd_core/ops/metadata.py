@@ -114,12 +114,20 @@ unravel_index_ = define(
 )
 
 
-@implements(np.isin, "in1d")
+@implements(np.isin)
 def isin(
     element: Array, test_elements: Array, assume_unique: bool = False, invert: bool = False, *,
     kind: Any = None,
 ) -> Array:
     return isin_(lift(element), lift(test_elements), invert=bool(invert))
+
+
+@implements("in1d")
+def in1d(
+    ar1: Array, ar2: Array, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
+) -> Array:
+    """isin with the result laid flat; in NumPy before 2.4."""
+    return isin(np.ravel(lift(ar1)), ar2, assume_unique, invert, kind=kind)
 
 
 @implements(np.digitize)

@@ -110,6 +110,8 @@ def test_values_and_derivatives(name, shape):
     pairs = zip(ours, theirs, strict=True) if several else [(ours, theirs)]
     for y, expected in pairs:
         if isinstance(y, ag.Tensor):
+            if name.startswith("cond"):  # before 2.1, NumPy gives it an imaginary part of 0
+                expected = np.real(expected)
             assert y.dtype == np.asarray(expected).dtype
             close(y.data, expected, 1e-12)
     ag.check_grads(lambda x: f(prepare(x)), matrix(*shape), order=2, rtol=1e-4)
