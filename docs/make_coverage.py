@@ -33,7 +33,9 @@ from autograd_core.op import (
 
 PAGE = Path(__file__).parent / "coverage.md"
 MODULES = (np, np.linalg, np.fft, scipy.special)
-DIFFERENTIABLE, CONSTANT, NOT_YET = "differentiable", "constant", "not yet"
+DIFFERENTIABLE, CONSTANT = "differentiable", "constant"
+IMPOSSIBLE, NOT_YET = "impossible", "not yet"
+STATUSES = (DIFFERENTIABLE, CONSTANT, IMPOSSIBLE, NOT_YET)
 #: The type of NumPy's functions that ask their arguments what to do.
 DISPATCHER = type(np.sum)
 
@@ -69,11 +71,11 @@ OLD_NAMES = {"trapz": "trapezoid"}
 #: Those that turn their argument into an ndarray without asking. On a Tensor that requires a
 #: gradient they raise.
 CONVERTING = {
-    "a Tensor is as good: leave it out": """
+    "a Tensor is as good, so leave it out": """
         asanyarray asarray_chkfinite ascontiguousarray asfortranarray asmatrix bmat require
     """,
     "join with `np.concatenate` or `np.stack`": "c_ r_ row_stack",
-    "calls the function with single elements: write it for arrays": "frompyfunc vectorize",
+    "calls a function with single elements: write it for arrays": "frompyfunc vectorize",
 }
 #: Of scipy.special: functions of whole numbers, and classes of polynomials.
 _OF_WHOLE_NUMBERS = ("_zeros", "roots_", "_roots", "_coef", "cv_seq")
@@ -113,7 +115,7 @@ def classify(module: types.ModuleType, name: str) -> Entry | None:
     if isinstance(value, types.ModuleType):
         return Entry(CONSTANT, "a module")
     if name in _CONVERTING:
-        return Entry(NOT_YET, _CONVERTING[name])
+        return Entry(IMPOSSIBLE, f"NumPy converts its arguments; {_CONVERTING[name]}")
     if isinstance(value, type):
         return Entry(CONSTANT, "a type")
     if not callable(value) and name not in _ELSEWHERE:
@@ -141,7 +143,7 @@ def _of_tables(function: Any, name: str, table: dict[Any, Any]) -> Entry:
         reason = REFUSED.get(function, "no rule")
         if name in ag.__all__:
             return Entry(DIFFERENTIABLE, f"as `ag.{name}`, which returns a new array")
-        return Entry(NOT_YET, "no rule" if "no derivative rule" in reason else reason)
+        return Entry(NOT_YET if reason == "no rule" else IMPOSSIBLE, reason)
     if isinstance(implementation, Op):
         return _of_op(implementation)
     note = (implementation.__doc__ or "").strip().splitlines()
@@ -196,15 +198,17 @@ def page() -> str:
         "- **differentiable**: records nodes; gradients flow, to any order.",
         "- **constant**: computes, and is asked anew at a replay, but has no gradient: a question,",
         "  a step, or a name that takes no array at all.",
-        "- **not yet**: raises, and says what to write instead.",
+        "- **impossible**: raises, and says what to write instead: NumPy asks no Tensor, or what",
+        "  it does cannot be recorded.",
+        "- **not yet**: raises; nobody has written a rule.",
         "",
     ]
     tables = {module: entries(module) for module in MODULES}
-    lines += ["|  | differentiable | constant | not yet |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"|  | {' | '.join(STATUSES)} |", "| --- |" + " ---: |" * len(STATUSES)]
     for module, table in tables.items():
         count = Counter(entry.status for entry in table.values())
-        lines.append(f"| `{module.__name__}` | {count[DIFFERENTIABLE]} | {count[CONSTANT]} "
-                     f"| {count[NOT_YET]} |")
+        counts = " | ".join(str(count[status]) for status in STATUSES)
+        lines.append(f"| `{module.__name__}` | {counts} |")
     for module, table in tables.items():
         lines += ["", f"## {module.__name__}", ""]
         listed = {name: entry for name, entry in table.items()

@@ -47,13 +47,22 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Array:
     return at_add(np.zeros(size), x, weights)
 
 
+bin_count_ = define(
+    "bin_count",
+    lambda x, bins, between: np.intp(np.histogram_bin_edges(x, bins, between).shape[0] - 1), None,
+    "how many bins a rule of thumb makes",
+)
+
+
 def _edges(name: str, x: Array, bins: Any, between: Any, dtype: Any) -> Array:
     """The edges of the bins along one axis: those given, or of a number of equal bins."""
     if isinstance(bins, str):
-        raise NotImplementedError(
-            f"{name}: bins={bins!r} lets the values decide how many bins, which a replay cannot; "
-            f"ask `np.histogram_bin_edges(t.detach().numpy(), {bins!r})` and pass the edges"
-        )
+        if name == "histogramdd":
+            raise TypeError(f"{name}: bins={bins!r}: a rule for their number is for one axis")
+        asked = bin_count_(x, bins=bins, between=None if between is None else tuple(
+            float(value_of(end)) for end in between))
+        bins = int(value_of(asked))
+        require(asked == bins, ValueError(f"{name}: how many bins the values ask for has changed"))
     if np.ndim(bins) == 1:
         edges = lift(bins)
         require(edges[1:] >= edges[:-1], ValueError(f"{name}: the edges of bins must increase"))
@@ -100,12 +109,18 @@ def _weights(name: str, a: Array, weights: Any) -> tuple[Array, Any]:
     return ravel(a), ravel(weights)
 
 
+def _refuse_rule(name: str, bins: Any, weights: Any) -> None:
+    if isinstance(bins, str) and weights is not None:
+        raise TypeError(f"{name}: bins={bins!r} is for values without weights")
+
+
 @implements(np.histogram_bin_edges)
 def histogram_bin_edges(
     a: Array, bins: Any = 10, range: Any = None, weights: Any = None
 ) -> Array:
     """Equal bins from the smallest to the largest element, or over ``range``."""
-    a, _ = _weights("histogram_bin_edges", a, weights)
+    a, weights = _weights("histogram_bin_edges", a, weights)
+    _refuse_rule("histogram_bin_edges", bins, weights)
     return _edges("histogram_bin_edges", a, bins, range, _edge_dtype(a, range))
 
 
@@ -123,6 +138,7 @@ def histogram(
 ) -> tuple[Array, Array]:
     """How many elements, or how much weight, fall into each bin; and the edges of the bins."""
     a, weights = _weights("histogram", a, weights)
+    _refuse_rule("histogram", bins, weights)
     edges = _edges("histogram", a, bins, range, _edge_dtype(a, range))
     n = _tally(*_place(a, edges), weights, edges.shape[0] - 1)
     return (n / diff(edges) / np.sum(n) if density else n), edges
@@ -137,7 +153,7 @@ def histogramdd(
     if len(getattr(sample, "shape", ())) == 2:
         sample = sample.T
     columns = [lift(x) for x in sample]
-    if isinstance(bins, (int, np.integer, str)):
+    if isinstance(bins, (int, np.integer)):
         bins = [bins] * len(columns)
     if len(bins) != len(columns):
         raise ValueError(f"histogramdd: bins for {len(bins)} axes, coordinates of {len(columns)}")

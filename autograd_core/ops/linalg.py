@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, value_of
-from ..op import REAL, Case, case, conj, define, implements, lift, refuse_options, zero
+from ..node import Array, Node, require, value_of
+from ..op import REAL, Case, MissingRule, Op, case, conj, define, implements, lift, zero
 from .complex_parts import real_if_real
 from .products import _t
 from .reductions import _EMPTY, _along_axes, _product_of_others, _sum_forward, squared_modulus
@@ -194,14 +194,42 @@ pinv_ = define(
 )
 
 
+hermitian_ = define(
+    "hermitian", lambda a: _mirror_lower(a), (lambda g, y, a: 0.5 * (g + _h(g)),),
+    "the Hermitian matrix with the lower triangle of a", takes_complex=True,
+    cases=tuple(_case(lambda a: (0.5 * (a + _h(a)),), shape) for shape in _SQUARE),
+)
+
+
+def _truncated(a: Array, rcond: float, hermitian: bool) -> Array:
+    """a⁺ without the singular values up to ``rcond`` times the largest, by its factors."""
+    if hermitian:
+        w, v = eigh(a)
+        u, vt = v, _h(v)
+    else:
+        u, w, vt = svd(a, full_matrices=False)
+    s = np.abs(w)
+    kept = s > rcond * np.max(s, axis=-1, keepdims=True)
+    inverse = np.where(kept, 1 / np.where(kept, w, 1), 0)
+    return _diagonally(_h(vt), inverse) @ _h(u)
+
+
 @implements(np.linalg.pinv)
 def pinv(
     a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue
 ) -> Array:
-    """The pseudo-inverse a⁺. The derivative is that among matrices of the rank of a."""
-    if hermitian:
-        raise NotImplementedError("pinv: hermitian=True is not supported on Tensors; leave it out")
+    """The pseudo-inverse a⁺. The derivative is that among matrices of the rank of a.
+
+    Where ``rcond`` leaves out singular values that are not 0, it is that of what is left; NaN where
+    singular values repeat. ``hermitian=True`` reads one triangle: the gradient is Hermitian.
+    """
     a = lift(a)
+    if a.ndim < 2:
+        raise LinAlgError(f"pinv: needs matrices, got shape {tuple(a.shape)}")
+    if hermitian:
+        if a.shape[-1] != a.shape[-2]:
+            raise LinAlgError(f"pinv: {tuple(a.shape)} is no shape of Hermitian matrices")
+        a = hermitian_(a)
     if rtol is not np._NoValue:
         if rcond is not None:
             raise ValueError("pinv: rcond and rtol cannot both be given")
@@ -209,20 +237,28 @@ def pinv(
         rcond = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps) if rtol is None else rtol
     if np.ndim(rcond):
         raise NotImplementedError("pinv: one rcond for all matrices is supported")
-    return pinv_(a, rcond=rcond)
+    if rcond is None or 0 in a.shape[-2:]:
+        return pinv_(a, rcond=rcond)
+    rcond = float(rcond)
+    s = svdvals(a)
+    cut = np.any((s <= rcond * s[..., :1]) & (s > _negligible(s)))
+    cuts = bool(value_of(cut))
+    require(cut == cuts, LinAlgError(
+        "pinv: whether rcond leaves out singular values that are not 0 has changed"))
+    return _truncated(a, rcond, hermitian) if cuts else pinv_(a, rcond=rcond)
 
 
-def _lstsq_forward(a: Array, b: Array) -> Array:
-    x, _, rank, _ = np.linalg.lstsq(a, b, rcond=None)
+def _lstsq_forward(a: Array, b: Array, rcond: float | None) -> Array:
+    x, _, rank, _ = np.linalg.lstsq(a, b, rcond=rcond)
     if int(rank) < min(a.shape):
         raise LinAlgError(
             f"a matrix of shape {a.shape} and rank {int(rank)}: where the rank is deficient the "
-            "solution jumps; use `np.linalg.pinv(a, rcond) @ b` to differentiate at this rank"
+            "solution jumps; use `np.linalg.lstsq(a, b, rcond)` to differentiate at this rank"
         )
     return x
 
 
-def _lstsq_matrix(g: Array, y: Array, a: Array, b: Array) -> Array:
+def _lstsq_matrix(g: Array, y: Array, a: Array, b: Array, rcond: float | None) -> Array:
     """dx = P (db - dA x) + P P* dA* (b - A x) + (I - P A) dA* P* x, with P = A⁺."""
     p = np.linalg.pinv(a)
     pt = _t(p)
@@ -234,9 +270,9 @@ def _lstsq_matrix(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 lstsq_ = define(
     "lstsq", _lstsq_forward,
-    (_lstsq_matrix, lambda g, y, a, b: _t(np.linalg.pinv(a)) @ g),
+    (_lstsq_matrix, lambda g, y, a, b, rcond: _t(np.linalg.pinv(a)) @ g),
     "x of least norm that minimises |a x - b|", domain=(REAL, REAL),
-    cases=tuple(_case(_nonsingular, *shapes)
+    cases=tuple(_case(_nonsingular, *shapes, rcond=None)
                 for shapes in (((3, 2), (3, 2)), ((2, 3), (2, 1)), ((2, 2), (2, 2)),
                                ((1, 1), (1, 1)), ((3, 1), (3, 1)))),
     takes_complex=True,
@@ -244,19 +280,32 @@ lstsq_ = define(
 
 
 @implements(np.linalg.lstsq)
-def lstsq(a: Array, b: Array, rcond: None = None) -> tuple[Array, Array, int, Array]:
-    """x, the squared residuals, the rank and the singular values of a, which has full rank."""
-    refuse_options("lstsq", rcond=rcond)
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array, int, Array]:
+    """x, the squared residuals, the rank and the singular values of a.
+
+    Without ``rcond``, a has full rank. With it, singular values up to ``rcond`` times the largest
+    count as 0, and the derivative is that of :func:`pinv`.
+    """
     a, b = lift(a), lift(b)
     if a.ndim != 2 or b.ndim not in (1, 2):
         raise LinAlgError(f"lstsq: needs a matrix and a vector or matrix, got shapes "
                           f"{tuple(a.shape)} and {tuple(b.shape)}")
     right = b[:, None] if b.ndim == 1 else b
-    x = lstsq_(a, right)
     rows, columns = a.shape
+    rank, s = min(rows, columns), svdvals(a)
+    if rcond is not None and rank:
+        # A negative rcond stands for the precision.
+        rcond = float(np.finfo(s.dtype).eps) if rcond < 0 else float(rcond)
+        kept = np.sum(s > rcond * s[0])
+        rank = int(value_of(kept))
+        require(kept == rank, LinAlgError("lstsq: how many singular values count has changed"))
+    if rank < min(rows, columns):
+        x = pinv(a, rcond) @ right
+    else:
+        x = lstsq_(a, right, rcond=rcond)
     squares = np.sum(squared_modulus(right - a @ x), axis=0)
-    residuals = squares if rows > columns else squares[:0]
-    return x[:, 0] if b.ndim == 1 else x, residuals, min(rows, columns), svdvals(a)
+    residuals = squares if rows > columns == rank else squares[:0]
+    return x[:, 0] if b.ndim == 1 else x, residuals, rank, s
 
 
 # Determinants. ----------------------------------------------------------------------------------
@@ -467,24 +516,55 @@ qr_r_ = define(
 _QR: Any = type(np.linalg.qr(np.eye(1)))
 
 
+def _not_determined(function: str, instead: str) -> Callable[..., Array | None]:
+    """The rule of vectors that a matrix leaves free to turn: an error where it is asked for.
+
+    On the way to further derivatives what is asked for shows only later: there it is NaN.
+    """
+
+    missing = MissingRule(
+        function, "the vectors that complete the basis",
+        f"any rotation of them would do as well: use {instead}, or functions of the others")
+
+    def rule(g: Array, y: Array, a: Array) -> Array | None:
+        if isinstance(g, Node):
+            return np.sum(undefined_(g)) + 0 * a
+        if np.any(g != 0):
+            missing()
+        return None
+
+    return rule
+
+
+# In no table: they have no rule that tests could try.
+qr_rest_ = Op(
+    "qr_rest", lambda a: np.linalg.qr(a, "complete")[0][..., a.shape[-1] :],
+    (_not_determined("qr", "mode='reduced'"),), "columns that complete Q",
+)
+svd_rest_ = Op(
+    "svd_rest", lambda a: np.linalg.svd(a)[0][..., a.shape[-1] :] if a.shape[-2] > a.shape[-1]
+    else np.linalg.svd(a)[2][..., a.shape[-2] :, :],
+    (_not_determined("svd", "full_matrices=False"),), "vectors that complete U, or V*",
+)
+
+
 @implements(np.linalg.qr)
 def qr(a: Array, mode: str = "reduced") -> Any:
     """Q with orthonormal columns and the upper triangular R with Q R = a; ``mode="r"``: R alone.
 
     For matrices whose leading columns are independent: a singular R raises ``LinAlgError`` on the
-    way back. ``mode="complete"`` is refused where it adds columns to Q: they are not determined.
+    way back. The columns that ``mode="complete"`` adds to Q are not determined by the matrix: a
+    gradient through them raises :class:`MissingRuleError`.
     """
     a = lift(a)
     if a.ndim < 2:
         raise LinAlgError(f"qr: needs matrices, got shape {tuple(a.shape)}")
     rows, columns = a.shape[-2:]
     if mode not in ("reduced", "complete", "r", "raw"):
-        raise ValueError(f"qr: {mode!r} is not a mode; 'reduced' and 'r' are")
-    if mode not in ("reduced", "r") and not (mode == "complete" and rows <= columns):
-        raise NotImplementedError(
-            f"qr: mode={mode!r} of a matrix of shape {(rows, columns)} is not supported on "
-            "Tensors; use mode='reduced'"
-        )
+        raise ValueError(f"qr: {mode!r} is not a mode; 'reduced', 'complete' and 'r' are")
+    if mode == "raw":
+        raise NotImplementedError("qr: mode='raw' hands out what LAPACK computes with, which is "
+                                  "not supported on Tensors; use mode='reduced'")
     square = a[..., :rows]  # a wide matrix has the Q of its leading columns
     both = qr_(square)
     r = qr_r_(square, both)
@@ -493,6 +573,11 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     q = qr_q_(square, both)
     if columns > rows:
         r = np.concatenate([r, _h(q) @ a[..., rows:]], -1)
+    if mode == "complete" and rows > columns:
+        more = qr_rest_(a)
+        q = np.concatenate([q, more], -1)
+        r = np.concatenate([r, np.zeros_like(value_of(r), shape=(
+            *a.shape[:-2], rows - columns, columns))], -2)
     return r if mode == "r" else _QR(q, r)
 
 
@@ -661,22 +746,36 @@ def svd(
     """U, s and V* with U diag(s) V* = a, or s alone.
 
     Where singular values repeat, the gradient by the singular vectors is NaN. Of a complex matrix
-    it is that of functions that do not depend on the common phases of the pairs of vectors. Of an
-    oblong matrix ``full_matrices=True`` is refused: the columns it adds are not determined.
+    it is that of functions that do not depend on the common phases of the pairs of vectors. The
+    vectors that ``full_matrices=True`` adds for an oblong matrix are not determined by it: a
+    gradient through them raises :class:`MissingRuleError`. ``hermitian=True`` goes by :func:`eigh`.
     """
     a = lift(a)
     if hermitian:
-        raise NotImplementedError("svd: hermitian=True is not supported on Tensors; use "
-                                  "np.linalg.eigh")
+        return _svd_of_hermitian(a, compute_uv)
     if not compute_uv:
         return svdvals(a)
-    if full_matrices and a.ndim > 1 and a.shape[-2] != a.shape[-1]:
-        raise NotImplementedError(
-            f"svd: full_matrices=True of a matrix of shape {tuple(a.shape)} is not supported on "
-            "Tensors; pass full_matrices=False"
-        )
     a, usv = _with(svd_, a)
-    return _SVD(svd_left_(a, usv), singular_values_(a, usv), svd_right_(a, usv))
+    u, s, vt = svd_left_(a, usv), singular_values_(a, usv), svd_right_(a, usv)
+    rows, columns = a.shape[-2:]
+    if full_matrices and rows != columns:
+        more = svd_rest_(a)
+        if rows > columns:
+            u = np.concatenate([u, more], -1)
+        else:
+            vt = np.concatenate([vt, more], -2)
+    return _SVD(u, s, vt)
+
+
+def _svd_of_hermitian(a: Array, compute_uv: bool) -> Any:
+    """From a = V diag(w) V*: the singular values are the |w|."""
+    if not compute_uv:
+        return np.flip(np.sort(np.abs(eigvalsh(a))), -1)
+    w, v = eigh(a)
+    order = np.flip(np.argsort(np.abs(w)), -1)
+    w = np.take_along_axis(w, order, -1)
+    u = np.take_along_axis(v, order[..., None, :], -1)
+    return _SVD(u, np.abs(w), _h(_diagonally(u, np.sign(w))))
 
 
 @implements(np.linalg.svdvals)

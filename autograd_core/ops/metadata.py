@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..node import Array
-from ..op import METADATA, NO_RULE, REFUSED, define, implements, lift, refuse_options
+from ..op import METADATA, REFUSED, define, implements, lift, refuse_options
 
 METADATA.update(
     (
@@ -217,15 +217,3 @@ for _function in (
     np.busday_count, np.busday_offset, np.is_busday, np.datetime_as_string, np.isnat,
 ):
     REFUSED[_function] = "it is about dates, of which a Tensor holds none"
-
-#: What NumPy dispatches and nobody has written a rule for yet. By name, since older releases of
-#: NumPy lack some of them. A function that is in no table at all is answered in the same way.
-_WITHOUT_RULE = {
-    np: """
-        roots sort_complex
-    """,
-}
-for _module, _names in _WITHOUT_RULE.items():
-    for _name in _names.split():
-        if hasattr(_module, _name):
-            REFUSED.setdefault(getattr(_module, _name), NO_RULE)

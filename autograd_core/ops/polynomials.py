@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..node import Array, require, value_of
-from ..op import implements, lift
+from ..op import Case, define, implements, lift
 from .calculus import convolve
+from .complex_parts import real_if_real
 from .indexing import at_add
+from .linalg import undefined_
 from .shaping import astype, concatenate
 
 
@@ -147,6 +149,65 @@ def _characteristic(a: Array) -> Array:
         p.append(np.trace(am) / -k)
         m = am + p[-1] * eye
     return np.stack(p)
+
+
+def _roots_forward(p: Array) -> Array:
+    r = np.roots(p)
+    return r if r.dtype.kind == "c" else r.astype(np.result_type(r.dtype, 1j))
+
+
+def _roots_rule(g: Array, y: Array, p: Array) -> Array:
+    """∂r/∂pₖ = -rⁿ⁻ᵏ / p'(r); NaN for a root that repeats, to the error it is found with."""
+    n = p.shape[0] - 1
+    slope: Any = 0
+    for k in range(n):  # Python numbers, which leave single precision as it is
+        slope = slope * y + p[k] * (n - k)
+    rounding = 4 * n * float(np.finfo(y.dtype).eps) * polyval(np.abs(p), np.abs(y))
+    error = rounding / np.maximum(np.abs(slope), _TINY)
+    near = np.abs(y[:, None] - y) <= np.maximum(error, error[:, None])
+    repeated = (near & ~np.eye(n, dtype=bool, like=value_of(error))).any(-1)
+    g = np.where(repeated, undefined_(g), g) / np.where(repeated, 1, slope)
+    return -np.sum(g[:, None] * np.stack([y**k for k in range(n, -1, -1)], axis=1), axis=0)
+
+
+_TINY = 1e-30
+
+
+def _near_whole_roots(p: Array) -> tuple[Array]:
+    """For the tests: coefficients whose roots are near 1, 2, ..."""
+    near = np.poly(np.arange(1.0, p.shape[0])).tolist()
+    return (np.stack([0.02 * p[k] + c for k, c in enumerate(near)]),)
+
+
+def _sums_of_powers(r: Array) -> Array:
+    """What does not depend on the order of the roots."""
+    return np.stack([np.sum(r**k) for k in (1, 2, 3)])
+
+
+_roots_op = define(
+    "roots", _roots_forward, (_roots_rule,), "x with p₀ xⁿ + ... + pₙ = 0, complex",
+    cases=tuple(Case((shape,), {}, _near_whole_roots, _sums_of_powers)
+                for shape in ((2,), (3,), (4,))),
+    takes_complex=True,
+)
+
+
+@implements(np.roots)
+def roots(p: Array) -> Array:
+    """The roots of a polynomial; real if all those of real coefficients are.
+
+    Of a root that repeats the gradient is NaN: it moves by a fraction of a power of a change.
+    """
+    p = _coefficients(p)
+    if p.ndim != 1:
+        raise ValueError(f"roots: coefficients have one axis, got shape {tuple(p.shape)}")
+    if p.dtype.kind in "biu":
+        p = astype(p, np.float64)
+    if p.shape[0] < 2:
+        return p[1:]
+    p = _without_leading_zeros("roots", p)
+    r = _roots_op(p)
+    return r if p.dtype.kind == "c" else real_if_real(r)
 
 
 @implements(np.polyfit)

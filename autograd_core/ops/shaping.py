@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -550,8 +550,7 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) ->
     pairs = np.broadcast_to(pairs, (array.ndim, 2))
     widths = tuple((int(before), int(after)) for before, after in pairs)
     if callable(mode):
-        raise NotImplementedError("pad: a function as the mode writes into what it is given; "
-                                  "join what it computes with np.concatenate")
+        return _pad_by(mode, pad_(array, widths=widths), widths, options)
     if mode not in _PAD_OPTIONS:
         raise ValueError(f"pad: {mode!r} is not a mode")
     if not options.keys() <= {_PAD_OPTIONS[mode]}:
@@ -620,6 +619,30 @@ def _pad_integers(
     elif lengths is not None:
         options = (("stat_length", pairs(lengths)),)
     return pad_integers_(array, widths=widths, mode=mode, options=options)
+
+
+def _pad_by(
+    function: Callable[..., Any], framed: Array, widths: tuple[tuple[int, int], ...],
+    options: dict[str, Any],
+) -> Array:
+    """Each vector along an axis as the function returns it. (NumPy's writes into it.)"""
+    for axis, width in enumerate(widths):
+        last = moveaxis(framed, axis, -1)
+        outside = tuple(last.shape[:-1])
+        if 0 in last.shape:
+            continue
+        vectors = []
+        for i in np.ndindex(outside):
+            vector = function(getitem(last, i), width, axis, options)
+            if getattr(vector, "shape", None) != last.shape[-1:]:
+                raise TypeError(
+                    f"pad: a function as the mode returns the padded vector, of shape "
+                    f"{last.shape[-1:]}, on Tensors, which it cannot write into; "
+                    "end it with `return vector.at[:n].set(value)`"
+                )
+            vectors.append(vector)
+        framed = moveaxis(reshape(stack(vectors), last.shape), -1, axis)
+    return framed
 
 
 def _pad_with(array: Array, widths: tuple[tuple[int, int], ...], value: Any) -> Array:

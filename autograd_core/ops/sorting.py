@@ -48,6 +48,16 @@ def sort(
     return take_along_axis(a, argsort_(a, axis=axis, kind="stable"), axis)
 
 
+@implements(np.sort_complex)
+def sort_complex(a: Array) -> Array:
+    """Sorted along the last axis, by the real parts first; complex always."""
+    ordered = sort(a)
+    if ordered.dtype.kind == "c":
+        return ordered
+    single = ordered.dtype.char in "bhBH"
+    return astype(ordered, np.complex64 if single else np.complex128)
+
+
 @implements(np.partition)
 def partition(
     a: Array, kth: Any, axis: int | None = -1, kind: str = "introselect", order: None = None

@@ -158,6 +158,7 @@ ROWS = numbered(ALL)
 
 
 @each_dtype
+@pytest.mark.filterwarnings("ignore:`in1d`:DeprecationWarning")
 @pytest.mark.parametrize("name", sorted(ROWS.keys() - _SHAPED_BY_VALUES))
 def test_numpy_function(name, dtype):
     f, calls = as_function(ROWS[name], dtype)

@@ -17,6 +17,7 @@ from differences import close, slope
 from test_numpy_functions import Row, arr, ints, pos, x
 
 import autograd_core as ag
+from autograd_core.ops.linalg import pinv_
 
 LA = np.linalg
 inf, nan = np.inf, np.nan
@@ -603,20 +604,125 @@ def test_what_numpy_refuses_is_refused(call, error, message):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda t: LA.qr(t, "complete"), NotImplementedError, r"qr: mode='complete'.*\(3, 2\)"),
         (lambda t: LA.qr(t, "raw"), NotImplementedError, "use mode='reduced'"),
-        (lambda t: LA.svd(t), NotImplementedError, "full_matrices=False"),
-        (lambda t: LA.svd(t, False, hermitian=True), NotImplementedError, "eigh"),
-        (lambda t: LA.pinv(t, hermitian=True), NotImplementedError, "hermitian"),
         (lambda t: LA.pinv(t, np.ones(2)), NotImplementedError, "rcond"),
         (lambda t: LA.matrix_rank(t, np.ones(2)), NotImplementedError, "toleranc"),
-        (lambda t: LA.lstsq(t, np.ones(3), rcond=0.1), NotImplementedError, "rcond"),
-        (lambda t: LA.lstsq(t, np.ones(3)), LA.LinAlgError, r"rank 0.*np\.linalg\.pinv"),
+        (lambda t: LA.lstsq(t, np.ones(3)), LA.LinAlgError, r"rank 0.*lstsq\(a, b, rcond\)"),
     ],
 )
 def test_what_is_refused_here_says_what_to_write(call, error, message):
     with pytest.raises(error, match=message):
         call(tensor(3, 2))
+
+
+COMPLETED = {
+    "qr": (lambda a: LA.qr(a, "complete"), lambda a: LA.qr(a), "mode='reduced'"),
+    "svd": (LA.svd, lambda a: LA.svd(a, False), "full_matrices=False"),
+}
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (3, 1), (2, 4, 3), (2, 4)])
+@pytest.mark.parametrize("name", COMPLETED)
+def test_what_completes_a_basis_has_no_gradient(name, shape):
+    whole, thin, instead = COMPLETED[name]
+    if shape[-2] < shape[-1] and name == "qr":
+        return  # nothing is added
+    a = spread(np.random.default_rng(3).uniform(-2, 2, shape))
+    k = min(shape[-2:])
+
+    def part(factors):
+        """Of each factor what the matrix determines."""
+        *first, last = factors
+        return (first[0][..., :k], *first[1:], last[..., :k, :])
+
+    def loss(factors):
+        return sum((np.cos(np.arange(y.size)).reshape(y.shape) * y).sum() for y in part(factors))
+
+    for y, expected in zip(whole(ag.tensor(a)), whole(a), strict=True):
+        np.testing.assert_allclose(y.data, expected, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(ag.grad(lambda a: loss(whole(a)))(a),
+                               ag.grad(lambda a: loss(thin(a)))(a), rtol=1e-12)
+    ag.check_grads(lambda a: loss(whole(a)), a, order=1)
+    added = 0 if shape[-2] > shape[-1] else -1
+
+    def through(a):
+        y = whole(a)[added]
+        return (y[..., k:] if added == 0 else y[..., k:, :]).sum()
+
+    with pytest.raises(NotImplementedError, match=rf"{name}: no .*rule.*test_linalg.*{instead}"):
+        ag.grad(through)(a)
+    assert np.isnan(ag.jvp(through, (a,), (np.ones_like(a),))[1])
+    compiled = ag.compile(ag.grad(lambda a: loss(whole(a))))
+    for scale in (1.0, 2.0):
+        np.testing.assert_allclose(compiled(scale * a),
+                                   ag.grad(lambda a: loss(thin(a)))(scale * a), rtol=1e-12)
+
+
+def test_a_pseudo_inverse_that_leaves_out_what_is_not_0():
+    """Its vectors turn with those that are left out: not the derivative at constant rank."""
+    a = np.array([[1.0, 0.3, 0.1], [0.2, 0.8, -0.4], [0.1, 0.0, 0.05]])
+    s = LA.svdvals(a)
+    assert s[2] < 0.1 * s[0] < s[1]
+    for given, f in ((a, lambda a: LA.pinv(a, 0.1)), (a[:2], lambda a: LA.pinv(a, 0.7)),
+                     (a, lambda a: LA.pinv(0.5 * (a + a.T), 0.2, True)),
+                     (a, lambda a: LA.lstsq(a, np.array([1.0, 2.0, -1.0]), 0.1)[0]),
+                     (a, lambda a: LA.lstsq(a, np.eye(3), 1e-9)[0])):
+        np.testing.assert_allclose(ag.compile(f)(given), f(given), rtol=1e-12, atol=1e-13)
+        ag.check_grads(f, given, order=2)
+    with pytest.raises(ag.GradientCheckError):
+        ag.check_grads(ag.primitive(lambda a: LA.pinv(a, 0.1)).defvjp(
+            lambda g, y, a: pinv_.vjps[0](g, y, a, None)), a)
+    compiled = ag.compile(lambda a: LA.pinv(a, 0.1))
+    compiled(a)
+    with pytest.raises(LA.LinAlgError, match="has changed"):
+        compiled(np.eye(3))
+
+
+def test_least_squares_at_a_rank():
+    """Of rank 1 to stay so: the derivative along matrices of that rank."""
+    b = np.array([1.0, 2.0, -1.0])
+
+    def f(v):
+        x, residuals, rank, s = LA.lstsq(v[:, None] * v[:2], b, rcond=1e-8)
+        assert rank == 1 and residuals.shape == (0,)
+        return x, s[:1]
+
+    v = np.array([0.5, -1.0, 2.0])
+    for y, expected in zip(f(ag.tensor(v)), f(v), strict=True):
+        np.testing.assert_allclose(y.data, expected, rtol=1e-12)
+    ag.check_grads(f, v, order=1)
+    ag.check_grads(lambda v: f(v)[0], v, order=2)
+    x, _, rank, _ = LA.lstsq(ag.tensor(np.diag([1.0, 1e-17])), np.ones(2), rcond=-1)
+    assert rank == 1 and x.data.tolist() == [1.0, 0.0]
+
+
+def both(a):
+    """Hermitian, by both triangles."""
+    return 0.5 * (a + np.conj(np.swapaxes(a, -1, -2)))
+
+
+def test_hermitian_ways():
+    rng = np.random.default_rng(1)
+    for a in (rng.normal(size=(3, 3)), rng.normal(size=(2, 3, 3)) * (1 + 1j)):
+        a = a + np.conj(np.swapaxes(a, -1, -2))
+        for y, expected in zip(LA.svd(ag.tensor(a), hermitian=True), LA.svd(a, hermitian=True),
+                               strict=True):
+            np.testing.assert_allclose(y.data, expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(LA.svd(ag.tensor(a), False, False, True).data,
+                                   LA.svd(a, False, False, True), rtol=1e-12)
+        np.testing.assert_allclose(LA.pinv(ag.tensor(a), hermitian=True).data,
+                                   LA.pinv(a, hermitian=True), rtol=1e-10)
+        ag.check_grads(lambda a: LA.pinv(both(a), hermitian=True), a, order=2)
+        ag.check_grads(lambda a: LA.svd(both(a), False, False, True), a, order=2)
+
+        def parts(a):
+            u, s, vt = LA.svd(both(a), hermitian=True)
+            return np.abs(u) ** 2, s, np.abs(vt) ** 2, u[..., :1] @ vt[..., :1, :]
+
+        ag.check_grads(parts, a, order=2, rtol=1e-4)
+    a = np.array([[2.0, 7.0], [1.0, 3.0]])  # reads the lower triangle, as NumPy does
+    np.testing.assert_allclose(LA.pinv(ag.tensor(a), hermitian=True).data,
+                               LA.pinv(a, hermitian=True), rtol=1e-12)
 
 
 def test_going_back_through_dependent_columns():

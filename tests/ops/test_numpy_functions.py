@@ -374,6 +374,8 @@ row(np.cumsum, x(2, 3), 0)
 row(np.cumsum, x(2, 3), axis=-1)
 row(np.cumsum, x(2, 3), axis=1, dtype=np.float64)
 row(np.cumsum, x())
+row(operator("sort_complex", lambda a: np.real(np.sort_complex(a))), x(2, 4))
+row(np.sort_complex, ints(4))
 row(np.argsort, x(2, 4))
 row(np.argsort, x(2, 4), 0)
 row(np.argsort, x(2, 4), axis=None)
@@ -533,6 +535,9 @@ row(np.histogram, arr(6), _BINS, weights=x(6))
 row(np.histogram, x(6), 4, (-1.0, 1.0), weights=x(6))
 row(np.histogram, ints(6), bins=3, weights=pos(6), density=True)
 row(np.histogram2d, x(6), x(6), 3)
+for _rule in ("auto", "sturges", "scott", "sqrt"):
+    row(np.histogram, x(9), _rule)
+    row(np.histogram_bin_edges, x(9), _rule)
 row(np.histogram2d, x(6), x(6), [2, _BINS], weights=pos(6))
 row(np.histogram2d, x(6), arr(6), _BINS, density=True, weights=pos(6))
 row(np.histogram2d, x(6), arr(6), bins=(2, 3), range=[(-1.0, 1.0), (-2.0, 2.0)])
@@ -566,6 +571,15 @@ row(np.polyint, x(3), 2, x(2))
 row(np.polyint, x(2), m=2, k=1.5)
 row(np.poly, x(4))
 row(np.poly, ints(3))
+_CUBIC = np.array([1.0, -0.5, -8.0, 1.0])
+for _p in ([0.1], [1.0, 0.0, 2.0, 1.0], [0.0, 0.0, 1.0, 2.0]):
+    row(operator("roots", lambda p, _p=_p: [
+        part(np.roots(np.concatenate([_p, p + np.array([3, -2])])))
+        for part in (np.real, np.imag)]), x(2))
+row(operator("roots near whole numbers", lambda p: np.roots(_CUBIC + 0.05 * p)), x(4))
+row(operator("a root at 0", lambda p: np.roots([0.0, 1.0, 1.0, 0.0] * p)), pos(4))
+row(np.roots, ints(3, low=1, high=4))
+row(np.roots, pos(2))
 row(operator("poly of a symmetric matrix", lambda a: np.poly(a + a.T)), x(3, 3))
 row(np.polyfit, x(6), x(6), 2)
 row(np.polyfit, arr(5), x(5, 2), deg=1)
@@ -795,6 +809,19 @@ row(np.pad, x(2, 3), ((1, 0), (1, 2)), constant_values=((1.0, 2.0), (3.0, -1.0))
 row(np.pad, x(2, 3), 1, constant_values=(1.0, 2.0))
 if PADS_BY_AXIS:
     row(np.pad, x(2, 3), {-1: (1, 2)})
+
+
+def _ramp(vector: Any, width: Any, axis: Any, options: Any) -> Any:
+    """Writes into an array, as NumPy has it, and returns a Tensor."""
+    before = vector[width[0]] / (axis + options.get("slower", 2))
+    if isinstance(vector, ag.Tensor):
+        return vector.at[: width[0]].set(before)
+    vector[: width[0]] = before
+    return vector
+
+
+row(np.pad, x(3), (2, 1), _ramp)
+row(np.pad, x(2, 3), ((1, 2), (2, 0)), mode=_ramp, slower=3)
 row(np.pad, ints(3), 2, "mean")
 row(np.pad, ints(3), 2, "linear_ramp", end_values=5)
 for _mode in ("maximum", "minimum", "mean", "median"):
@@ -1530,11 +1557,16 @@ REFUSED = [
         (np.linspace, (x(), 1.0, 2.5), {}), (np.geomspace, (x(), 0.0), {}),
         (np.bincount, (np.array([-1]), x(1)), {}), (np.bincount, (np.array([1, 2]), x(3)), {}),
         (np.histogram, (x(3), 0), {}), (np.histogram, (x(3), np.array([1.0, 0.0])), {}),
-        (np.histogram, (x(3), 2.5), {}), (np.histogram, (x(3), 2, (1.0, 0.0)), {}),
+        (np.histogram, (x(3), 2.5), {}), (np.histogram, (x(3), "guess"), {}),
+        (np.histogram, (x(3), "auto"), {"weights": np.ones(3)}),
+        (np.histogramdd, (x(3, 2), "auto"), {}), (np.roots, (x(2, 2),), {}),
+        (np.linalg.pinv, (x(2, 3),), {"hermitian": True}),
+        (np.linalg.svd, (x(2, 3),), {"hermitian": True}), (np.histogram, (x(3), 2, (1.0, 0.0)), {}),
         (np.histogramdd, (x(3, 2), [2]), {}), (np.polyfit, (x(3), x(2), 1), {}),
         (np.polyfit, (x(3), x(3), -1), {}), (np.polyder, (x(3), -1), {}),
         (np.poly, (x(2, 3),), {}),
-        *([(np.trim_zeros, (x(3), "x"), {})] if CHECKS_TRIM else []), (np.nanquantile, (x(3), 2.0), {}),
+        *([(np.trim_zeros, (x(3), "x"), {})] if CHECKS_TRIM else []),
+        (np.nanquantile, (x(3), 2.0), {}),
         (np.quantile, (x(3), 0.5), {"weights": x(3)}),
         (np.quantile, (x(3), 0.5), {"weights": np.array([1.0, -1, 1]), "method": "inverted_cdf"}),
         (np.quantile, (x(2, 3), 0.5), {"weights": np.ones(3), "method": "inverted_cdf"}),
