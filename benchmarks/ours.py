@@ -13,6 +13,7 @@ from .workloads import (
     Digits,
     Expression,
     FirstCall,
+    Loop,
     Moons,
     Recurrent,
     Scalars,
@@ -42,7 +43,8 @@ class OursEager:
         x, labels = task.inputs, task.labels
         return lambda: float(step(x, labels).item())
 
-    def training_step(self, task: Training) -> Callable[[Any, Any], Any]:
+    def parts(self, task: Training) -> tuple[Any, Any, Any]:
+        """A model with the task's initial parameters, its loss and its optimiser."""
         nn = self.nn
         model = nn.MLP(task.sizes, activation=task.activation)
         for parameter, value in zip(model.parameters(), task.initial(), strict=True):
@@ -53,7 +55,13 @@ class OursEager:
             "cross_entropy": nn.losses.cross_entropy,
         }[task.loss]
         optimizer_of = {"sgd": nn.optim.SGD, "adam": nn.optim.Adam}[task.optimizer]
-        optimizer = optimizer_of(model.parameters(), lr=task.learning_rate)
+        return model, loss_of, optimizer_of(model.parameters(), lr=task.learning_rate)
+
+    def training_step(self, task: Training) -> Callable[[Any, Any], Any]:
+        return self.step_of(*self.parts(task))
+
+    def step_of(self, model: Any, loss_of: Any, optimizer: Any) -> Callable[[Any, Any], Any]:
+        """A training step as one writes it."""
 
         def step(x: Any, labels: Any) -> Any:
             optimizer.zero_grad()
@@ -153,10 +161,50 @@ class Ours(OursEager):
     def digits(self, task: Digits) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
         return self.fit(task, compile=True)
 
+    def loop(self, task: Loop) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+        nn = self.nn
+        x, labels = task.data
+
+        def step() -> Callable[[np.ndarray], np.ndarray]:
+            model, loss_of, optimizer = self.parts(task.training)
+            nn.fit(
+                model, x, labels, loss=loss_of, optimizer=optimizer, epochs=task.epochs,
+                batch_size=task.training.batch, seed=0, progress=False,
+            )
+            return lambda inputs: nn.predict(model, inputs)
+
+        return step
+
     def first_call(self, task: FirstCall) -> Callable[[], float]:
         step = self.training_step(task.training)
         x, labels = task.training.inputs, task.training.labels
         return lambda: float(self.compile(step)(x, labels).item())
+
+
+class BareLoop:
+    """The compiled step of `Ours` in the shortest loop there is, with as many threads as `nn.fit`
+    gives itself: what `nn.fit` adds to it is what it costs."""
+
+    def __init__(self) -> None:
+        self.ours = Ours()
+        self.version = self.ours.version
+
+    def loop(self, task: Loop) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+        from nn.threads import limited_threads
+
+        ours, size, (x, labels) = self.ours, task.training.batch, task.data
+        ready = [(x[i : i + size], labels[i : i + size]) for i in range(0, len(x), size)]
+
+        def step() -> Callable[[np.ndarray], np.ndarray]:
+            model, loss_of, optimizer = ours.parts(task.training)
+            take = ours.compile(ours.step_of(model, loss_of, optimizer))
+            with limited_threads(0):
+                for _ in range(task.epochs):
+                    for batch, target in ready:
+                        take(batch, target)
+            return lambda inputs: ours.nn.predict(model, inputs)
+
+        return step
 
 
 def scalar_step(value: Callable[[float], Any], task: Scalars) -> Callable[[], tuple[float, float]]:

@@ -23,6 +23,7 @@ from benchmarks.workloads import (
     Digits,
     Expression,
     FirstCall,
+    Loop,
     Moons,
     Recurrent,
     Row,
@@ -45,6 +46,8 @@ SHORTER = {
     "rnn": Recurrent(steps=12, batch=8, features=5, hidden=16, classes=4),
     "moons": Moons(points=7, sizes=(2, 4, 3, 1)),
     "digits": Digits(epochs=8),
+    "fit-tiny": Loop(TINY, 100, 6),
+    "fit-small": Loop(SMALL, 20, 6),
 }
 TASKS = {row.name: SHORTER.get(row.name, row.task) for row in ROWS}
 
@@ -89,7 +92,7 @@ def test_peers_agree_with_us(task, name):
 def test_every_contender_takes_part_somewhere():
     kinds = {row.task.kind for row in ROWS}
     assert kinds == {
-        "training", "recurrent", "expression", "scalars", "moons", "digits", "first_call",
+        "training", "recurrent", "expression", "scalars", "moons", "digits", "first_call", "loop",
     }
     assert set(CONTENDERS) == {*ALWAYS, *MODULE}
     assert all(any(hasattr(make, kind) for kind in kinds) for make in CONTENDERS.values())
@@ -112,7 +115,7 @@ def test_a_timed_task_is_the_same_work_at_another_rate():
     assert FirstCall(TINY).timed() == FirstCall(timed)
     for task in (Recurrent(), Moons()):
         assert task.timed() == replace(task, learning_rate=timed.learning_rate) != task
-    for task in (Expression(3), Scalars(), Digits()):
+    for task in (Expression(3), Scalars(), Digits(), Loop(TINY, 2, 3)):
         assert task.timed() == task
 
 
@@ -257,6 +260,13 @@ def test_a_classifier_that_does_not_learn_is_caught():
         check(Digits(), {"planted": guess})
 
 
+def test_a_loop_that_does_not_learn_is_caught():
+    loops = load(["ours", "bare loop"])[0]
+    with pytest.raises(WrongBenchmarkError, match="ours tells"):
+        check(Loop(replace(TINY, learning_rate=0.0), 10, 1), loops)
+    assert Loop(TINY, 20, 6).operations == 120  # times are per step
+
+
 def test_a_first_call_that_forgets_what_was_learned_is_caught():
     def build(task):
         return lambda: EAGER.training(task.training)()  # from the initial parameters every time
@@ -306,14 +316,16 @@ def test_the_table_shows_medians_and_ours_over_theirs():
 
 def test_the_command_runs_and_prints_a_table(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--rows", "tiny", "scalars", "--only", *ALWAYS,
-         "--samples", "1", "--json", tmp_path / "results.json"],
+        [sys.executable, "-m", "benchmarks", "--rows", "tiny", "scalars", "fit-tiny",
+         "--only", *ALWAYS, "--samples", "1", "--json", tmp_path / "results.json"],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=120, check=False,
     )
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert len(lines) == 4 and "ours" in lines[0] and "handwritten" in lines[0]
+    assert len(lines) == 7 and "ours" in lines[0] and "handwritten" in lines[0]
+    assert "bare loop" not in lines[0] and "bare loop" in lines[4] and "nn.fit" in lines[6]
     results = json.loads((tmp_path / "results.json").read_text())
-    assert [row["name"] for row in results["rows"]] == ["tiny", "scalars"]
-    assert set(results["rows"][0]["contenders"]) == set(ALWAYS)
+    assert [row["name"] for row in results["rows"]] == ["tiny", "scalars", "fit-tiny"]
+    assert set(results["rows"][0]["contenders"]) == {*ALWAYS} - {"bare loop"}
+    assert set(results["rows"][2]["contenders"]) == {"ours", "bare loop"}

@@ -1,8 +1,11 @@
 """Problems that lectures put to networks: XOR, a spiral, a long memory, an inverse."""
 
 import math
+from functools import partial
 
 import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 import autograd_core as ag
 import nn
@@ -93,6 +96,42 @@ def test_a_spiral_of_three_arms():
     linear = nn.Linear(2, 3, rng=0)
     nn.fit(linear, x, y, loss="cross_entropy", epochs=20, seed=0, progress=False)
     assert (nn.predict(linear, x).argmax(1) == y).mean() < 0.75
+
+
+DIGITS = load_digits(return_X_y=True)
+
+
+def read(trained_on, held_out, seed=0):
+    """The share of digits that a 64-128-64-10 network reads after 30 epochs of batches of 32.
+
+    Pixels from 0 to 1; Adam, whose rate falls along a cosine from 3e-3 to 0; labels smoothed by
+    0.1. Over ten splits at random that gives 98.6 % on average and at least 97.8: of 360 digits,
+    one standard deviation of luck is 0.6. At a constant rate of 2e-3 and without smoothing the
+    average over four splits is 98.0.
+    """
+    X, y = DIGITS[0] / 16, DIGITS[1]
+    model = nn.MLP([64, 128, 64, 10], rng=seed)
+    rate = nn.schedules.Cosine(3e-3, 30 * math.ceil(len(trained_on) / 32))
+    nn.fit(model, X[trained_on], y[trained_on], epochs=30, batch_size=32, seed=seed, progress=False,
+           loss=partial(nn.losses.cross_entropy, label_smoothing=0.1),
+           optimizer=nn.optim.Adam(model.parameters(), rate))
+    return (nn.predict(model, X[held_out]).argmax(1) == y[held_out]).mean()
+
+
+def test_digits_are_read_at_98_percent():
+    """Over five splits and seeds, 1,800 digits that the network has not seen; each at 97 %."""
+    shares = []
+    for seed in range(5):
+        trained_on, held_out = train_test_split(
+            np.arange(len(DIGITS[1])), test_size=0.2, random_state=seed)
+        shares.append(read(trained_on, held_out, seed))
+    assert np.mean(shares) >= 0.98 and min(shares) >= 0.97, shares
+
+
+def test_digits_by_hands_not_seen_before_are_harder():
+    """They are in the order of the people who wrote them: the last fifth is by others."""
+    n = len(DIGITS[1])
+    assert 0.92 < read(np.arange(n * 4 // 5), np.arange(n * 4 // 5, n)) < 0.97
 
 
 class Adder(nn.Module):
