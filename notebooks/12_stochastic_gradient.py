@@ -375,7 +375,7 @@ np.testing.assert_allclose(run(adagrad, given, np.zeros(3), 50)[-1], a, rtol=1e-
 np.testing.assert_allclose(run(rmsprop, given, np.zeros(3), 50)[-1], r, rtol=1e-7)
 
 # %% [markdown]
-# So the scale of a coordinate drops out. In a valley a hundred times steeper one way than the
+# So the scale of a coordinate drops out. In a valley a thousand times steeper one way than the
 # other, $J = \frac12\sum_i \lambda_i w_i^2$, both coordinates take the same path; under plain
 # descent, with the largest rate that is stable, the flat one hardly moves.
 
