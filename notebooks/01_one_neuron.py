@@ -198,3 +198,24 @@ ax.plot(z, ag.relu(z), color="grey", linestyle=":", label="max(0, z)")
 ax.set(title="Softplus: a rectifier without a kink", xlabel="z", ylabel="value")
 ax.legend()
 plt.show()
+
+# %% [markdown]
+# ## Signs that move together
+#
+# One thing makes tanh more than another name. Units above a sigmoid layer get inputs that are all
+# positive, and $\partial C/\partial w_{jk} = a_k \delta_j$: for one sample all weights into a unit
+# grow together, or shrink together. Inputs of both signs let some grow while others shrink.
+
+# %%
+sample, wanted = np.random.default_rng(0).normal(size=(20, 3)), np.zeros(2)
+together = {}
+for bend in ("sigmoid", "tanh"):
+    network = nn.MLP([3, 8, 2], activation=bend, rng=0, dtype=np.float64)
+    signs = []
+    for x in sample:
+        network.zero_grad()
+        nn.losses.mse(network(x), wanted).backward()
+        signs.append(np.sign(network[2].weight.grad))  # of shape (from hidden unit, to output)
+    together[bend] = np.mean([np.ptp(sign, axis=0) == 0 for sign in signs])
+print("all weights into an output move in one direction, in so many cases:", together)
+assert together["sigmoid"] == 1 and together["tanh"] < 0.2

@@ -110,6 +110,51 @@ unit = nn.Perceptron(2, rng=0, dtype=np.float64)
 assert nn.perceptron_fit(unit, hidden, y, epochs=100).converged  # as it never did on the inputs
 
 # %% [markdown]
+# ## Features without learning them
+#
+# The hidden layer learns its features. Support vector machines take very many that are given, and
+# need not write them down, as all that they compute is inner products, $K(x, x') = \langle\phi(x),
+# \phi(x')\rangle$. $(1 + x \cdot x')^2$ is the inner product of six features, among them $x_1 x_2$,
+# which XOR needs; the Gaussian kernel is that of infinitely many. An answer is $f(x) = \sum_i
+# \alpha_i K(x_i, x)$ with $K\alpha = y$. With either kernel $K$ has full rank, and the answer is
+# exact; the linear one, $x \cdot x'$, has rank 2 and none.
+
+
+# %%
+def features(x):
+    one, two = x[..., 0], x[..., 1]
+    root = np.sqrt(2.0)
+    return np.stack([np.ones_like(one), root * one, root * two, one**2, two**2, root * one * two],
+                    axis=-1)
+
+
+KERNELS = {
+    "linear": lambda a, b: a @ b.T,
+    "(1 + x·x')²": lambda a, b: (1 + a @ b.T) ** 2,
+    "exp(-|x - x'|²)": lambda a, b: np.exp(-((a[:, None] - b) ** 2).sum(axis=2)),
+}
+np.testing.assert_allclose(KERNELS["(1 + x·x')²"](X, X), features(X) @ features(X).T, rtol=1e-14)
+ranks = {name: int(np.linalg.matrix_rank(kernel(X, X))) for name, kernel in KERNELS.items()}
+print("rank of K on the four points:", ranks)
+
+axis = np.linspace(-0.5, 1.5, 61)
+grid = np.stack(np.meshgrid(axis, axis), axis=-1)
+fig, axes = plt.subplots(1, 2, figsize=(8, 3.2))
+for ax, (name, kernel) in zip(axes, list(KERNELS.items())[1:], strict=True):
+    alpha = np.linalg.solve(kernel(X, X), y)
+    np.testing.assert_allclose(kernel(X, X) @ alpha, y, atol=1e-12)
+    surface = (kernel(grid.reshape(-1, 2), X) @ alpha).reshape(61, 61)
+    filled = ax.contourf(axis, axis, surface, levels=np.linspace(-1, 2, 10), cmap="coolwarm",
+                         extend="both")
+    ax.contour(axis, axis, surface, levels=[0.5], colors="black")
+    ax.scatter(*X.T, c=y, cmap="coolwarm", s=90, edgecolor="black")
+    ax.set(title=f"K = {name}", xlabel="$x_1$")
+axes[0].set_ylabel("$x_2$")
+fig.colorbar(filled, ax=axes, label="f(x)")
+plt.show()
+assert ranks["linear"] == 2 and ranks["(1 + x·x')²"] == ranks["exp(-|x - x'|²)"] == 4
+
+# %% [markdown]
 # ## Learned, from a hundred seeds
 #
 # A network of 2-8-1 with tanh units and cross-entropy. Every seed succeeds; with two hidden units,

@@ -6,7 +6,8 @@
 
 A notebook is written as ``NN_topic.py``, in cells that begin with ``# %%``; jupytext turns it into
 ``NN_topic.ipynb``, which is executed by the kernel of this Python. ``README.md`` is the index: per
-notebook its first picture, what it shows, and how many claims it asserts.
+notebook its first picture, what it shows, and how many claims it asserts; then the sections of the
+lecture notes with their experiments, from ``syllabus.toml``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from __future__ import annotations
 import argparse
 import ast
 import base64
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,11 @@ Each notebook reproduces experiments of a course on feed-forward networks, shows
 what it claims: every one is also a test. They are written as the `.py` files beside them and
 executed by `make notebooks`; what is committed is what that printed. They use the public names of
 `autograd_core` and `nn` alone.
+"""
+MAP = """\
+## From the notes to the experiments
+
+The course has five lecture notes. Here are their sections, in order, each with what shows it.
 """
 
 
@@ -99,6 +107,32 @@ def heading(notebook: Any) -> tuple[str, str]:
     return title.lstrip("# ").strip(), " ".join(rest.strip().split("\n\n")[0].split())
 
 
+def headings(notebook: Any) -> list[str]:
+    """The titles of the sections of a notebook."""
+    return [line[3:].strip() for cell in notebook.cells if cell["cell_type"] == "markdown"
+            for line in cell["source"].splitlines() if line.startswith("## ")]
+
+
+def syllabus() -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """The topics of the lecture notes, with the titles of their sections and the experiments."""
+    notes = tomllib.loads((FOLDER / "syllabus.toml").read_text(encoding="utf-8"))["note"]
+    return [(note["topic"], [(title, found) for title, *found in note["sections"]])
+            for note in notes]
+
+
+def link(experiment: str, notebooks: dict[Path, Any]) -> str:
+    """``"04 The oracle"`` as links to notebook 04 and its section of this title.
+
+    Raises ``LookupError`` where there is none.
+    """
+    number, _, section = experiment.partition(" ")
+    for path, notebook in notebooks.items():
+        if path.name.startswith(f"{number}_") and section in headings(notebook):
+            anchor = re.sub(r"\s", "-", section)
+            return f"{heading(notebook)[0]}: [{section}](<{path.stem}.ipynb#{anchor}>)"
+    raise LookupError(f"syllabus.toml: there is no notebook {number} with a section {section!r}")
+
+
 def first_picture(notebook: Any) -> bytes | None:
     """The first PNG that the notebook shows."""
     for cell in notebook.cells:
@@ -122,6 +156,12 @@ def index(notebooks: dict[Path, Any]) -> str:
             shown = f'<img src="pictures/{path.stem}.png" width="240" alt="{title}">'
         rows.append(f"| {shown} | **[{title}]({path.stem}.ipynb)**<br>{what} | {number} |")
     rows.append(f"| | all | {total} |")
+    rows += ["", *MAP.splitlines()]
+    for topic, sections in syllabus():
+        rows += ["", f"### {topic}", "", "| section of the notes | experiment |", "| --- | --- |"]
+        for title, experiments in sections:
+            shown = "<br>".join(link(each, notebooks) for each in experiments)
+            rows.append(f"| {title} | {shown} |")
     return INTRODUCTION + "\n" + "\n".join(rows) + "\n"
 
 

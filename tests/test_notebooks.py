@@ -79,6 +79,29 @@ def test_the_index_is_up_to_date():
         assert picture.exists() == (build.first_picture(notebook) is not None)
 
 
+def test_every_section_of_the_notes_has_its_experiment():
+    """In notebooks that exist, by titles that they have."""
+    titles = {path.stem[:2]: re.findall(r"^# ## (.+)$", path.read_text(encoding="utf-8"), re.M)
+              for path in SOURCES}
+    notes = build.syllabus()
+    assert len(notes) == 5
+    for topic, sections in notes:
+        assert topic and len({title for title, _ in sections}) == len(sections) > 5
+        for title, experiments in sections:
+            assert experiments, f"{topic}: {title} has no experiment"
+            for experiment in experiments:
+                number, _, section = experiment.partition(" ")
+                assert section in titles[number], experiment
+
+
+def test_an_experiment_that_is_not_there_is_no_link():
+    notebooks = {path: build.read(path) for path in SOURCES[:1]}
+    assert "One neuron: [The perceptron](<01" in build.link("01 The perceptron", notebooks)
+    for missing in ("01 No such section", "99 The perceptron"):
+        with pytest.raises(LookupError, match=missing[:2]):
+            build.link(missing, notebooks)
+
+
 def test_a_claim_that_fails_fails_the_notebook(tmp_path):
     source = tmp_path / "99_wrong.py"
     source.write_text("# %% [markdown]\n# # Wrong\n\n# %%\nassert 1 + 1 == 3\n", encoding="utf-8")
