@@ -272,14 +272,18 @@ class _Writer:
             if ok:
                 n = self.step_of[value]
                 step = self.steps[n]
-                ok = late.get(x, -1) <= n and (
-                    self._blocks_may_overwrite(step, x, value) if step.op is fused
-                    else is_elementwise(step.op) and _spread(step) is None)
+                ok = late.get(x, -1) <= n and self._may_overwrite(step, x, value)
             if ok:
                 self.in_place[value] = x
                 self.names[value] = self.names[x]
             else:
                 self.copied.append((x, value))
+
+    def _may_overwrite(self, step: Instruction, x: Var, value: Var) -> bool:
+        """Whether a step that reads the input ``x`` may write ``value`` over it."""
+        if step.op is fused:
+            return self._blocks_may_overwrite(step, x, value)
+        return is_elementwise(step.op) and _spread(step) is None
 
     def _blocks_may_overwrite(self, step: Instruction, x: Var, value: Var) -> bool:
         """Whether a loop over blocks reads the input ``x`` only where it then writes ``value``.

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..program import Program, verify
@@ -63,9 +63,11 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 
 
-def optimise(program: Program, check: bool = False) -> Program:
+def optimise(
+    program: Program, check: bool = False, passes: Sequence[tuple[str, Pass]] = PASSES
+) -> Program:
     """``program`` after all passes; ``check`` verifies it after each of them."""
-    for _, step in PASSES:
+    for _, step in passes:
         program = step(program)
         if check:
             verify(program)

@@ -1,0 +1,156 @@
+"""The native executor: the NumPy executor, which calls kernels of machine code.
+
+A kernel reads and writes the buffers of the plan where they lie; its own values live in a block of
+its own. Its source line is one call, of what differs from call to call::
+
+    if kernel12(a0, a1, v31) is False: kernel12_again(kernel12_static, a0, a1, v31)
+
+It refuses arrays whose elements do not lie side by side, and indices that name nothing, before it
+has done anything: the second call copies the one, and has NumPy say what is wrong with the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...node import Array
+from ..numpy_executor import (
+    ARGUMENT,
+    BOUND,
+    BUFFER,
+    FOREIGN,
+    RETURNED,
+    SCALAR,
+    Executable,
+    _Writer,
+)
+from ..program import Instruction, Program, Var, interpret
+from .kernels import kernel
+from .machine import Operands, kernel_function
+from .schedule import Schedule
+
+__all__ = ["prepare"]
+
+
+def prepare(program: Program, n_arguments: int | None = None) -> Executable:
+    """An executable of ``program``, as that of the NumPy executor."""
+    return _NativeWriter(
+        program, len(program.inputs) if n_arguments is None else n_arguments).finish()
+
+
+class _NativeWriter(_Writer):
+    def __init__(self, program: Program, n_arguments: int) -> None:
+        super().__init__(program, n_arguments)
+        self.schedules = {n: Schedule(step.attrs["body"])
+                          for n, step in enumerate(self.steps) if step.op is kernel}
+        #: Scalars that a kernel has made, where they lie.
+        self.cells: dict[Var, str] = {}
+
+    def _kind_of(self, step: Instruction, x: Var) -> int:
+        if step.op is kernel:
+            return BUFFER if x.type.shape else SCALAR
+        return super()._kind_of(step, x)
+
+    def _may_overwrite(self, step: Instruction, x: Var, value: Var) -> bool:
+        if step.op is not kernel:
+            return super()._may_overwrite(step, x, value)
+        n = self.step_of[value]
+        # What comes later may raise, and a parameter would be changed already.
+        return all(
+            later.op is kernel or self.kind[later.outs[0]] not in (FOREIGN, SCALAR)
+            for later in self.steps[n + 1:]
+        ) and self.schedules[n].may_overwrite(x, value)
+
+    def emit(self, n: int, step: Instruction) -> None:
+        if step.op is not kernel:
+            super().emit(n, step)
+            return
+        schedule = self.schedules[n]
+        table: dict[Var, str] = {}
+        passed: dict[Var, tuple[str, bool]] = {}
+        for x in step.args:
+            kind, name = self.kind[x], self.names[x]
+            if x in self.cells:
+                table[x] = self.cells[x]
+            elif not x.type.shape and not (kind == BOUND and x in self.static):
+                if x.type.weak and kind == SCALAR and x not in self.static:
+                    passed[x] = name, True
+                else:
+                    table[x] = self._cell(x)
+                    lines = self.setup if x in self.static else self.lines
+                    lines.append(f"{table[x]}[()] = {self.ref(x)}")
+            elif kind in (ARGUMENT, FOREIGN, RETURNED) or x not in self.static:
+                passed[x] = name, False
+            elif x in self.contiguous:
+                table[x] = name
+            else:
+                table[x] = f"{name}_rows"
+                rows = self.known("ascontiguousarray", np.ascontiguousarray)
+                self.setup.append(f"{name}_rows = {rows}({name})")
+        for x in step.outs:
+            if self.kind[x] == RETURNED:
+                self.allocate(x)
+                passed[x] = self.names[x], False
+            elif not x.type.shape:
+                table[x] = self.cells[x] = self._cell(x)
+            else:
+                table[x] = self.names[x]
+        addresses = np.zeros(max(1, len(table)), np.int64)
+        scratch = np.empty(schedule.nbytes + 64, np.uint8)
+        scratch = scratch[-scratch.ctypes.data % 64:]
+        self.scratch += schedule.nbytes
+        operands = Operands(tuple(table), tuple((x, number) for x, (_, number) in passed.items()))
+        function, method = kernel_function(schedule, operands, addresses, scratch)
+        again = _Again(function, step, operands, (addresses, scratch, method))
+        names = ", ".join(table.values())
+        statics = f"({names}{',' if names else ''})"
+        fill = self.known("locate", _locate)
+        self.setup += [
+            f"kernel{n}_static = {statics}",
+            f"{fill}({self.known(f'kernel{n}_table', addresses)}, kernel{n}_static)",
+        ]
+        given = ", ".join(name for name, _ in passed.values())
+        call = self.known(f"kernel{n}", function)
+        retry = self.known(f"kernel{n}_again", again)
+        self.lines.append(f"if {call}({given}) is False: {retry}(kernel{n}_static, {given})")
+        for x in step.outs:
+            if not x.type.shape:
+                self.lines.append(f"{self.names[x]} = " + (
+                    f"{self.cells[x]}.item()" if x.type.weak else f"{self.cells[x]}[()]"))
+
+    def _cell(self, x: Var) -> str:
+        name = f"k{len(self.fixed)}"
+        self.fixed.append((name, np.zeros((), x.type.dtype)))
+        return name
+
+
+class _Again:
+    """What a call of a kernel does that has been refused. Holds the kernel's memory."""
+
+    def __init__(self, function: Callable[..., Any], step: Instruction, operands: Operands,
+                 memory: Sequence[Any]) -> None:
+        self.function, self.step, self.operands, self.memory = function, step, operands, memory
+
+    def __call__(self, statics: Sequence[Array], *given: Any) -> None:
+        outs = set(self.step.outs)
+        ordered = [
+            x if number or var in outs else np.require(x, var.type.dtype, "CA")
+            for x, (var, number) in zip(given, self.operands.passed, strict=True)
+        ]
+        if self.function(*ordered) is not False:
+            return
+        values = dict(zip(self.operands.table, statics, strict=True))
+        values.update(zip((x for x, _ in self.operands.passed), ordered, strict=True))
+        body: Program = self.step.attrs["body"]
+        results, _ = interpret(body, [values[x] for x in body.inputs])
+        for x, result in zip(self.step.outs, results, strict=True):
+            values[x][...] = result
+
+
+def _locate(table: Any, arrays: Sequence[Array]) -> None:
+    """Note where arrays lie."""
+    for k, x in enumerate(arrays):
+        table[k] = x.ctypes.data

@@ -1,0 +1,124 @@
+"""Matrix products of small matrices, as LLVM functions.
+
+The result is made in tiles of a few rows by a few vectors that stay in registers while the loop
+runs over the inner axis; the scheme of K. Goto and R. van de Geijn, *Anatomy of High-Performance
+Matrix Multiplication* (2008), without its packing: matrices this small stay in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+
+from .functions import I64, Lanes
+from .loops import BYTES, LLVM_TYPE, load, store
+
+
+class Tile(NamedTuple):
+    """``rows`` rows by ``vectors`` vectors of a product, of whose last only ``rest`` lanes count
+    (None: all)."""
+
+    kind: str
+    rows: int
+    vectors: int
+    rest: int | None
+
+
+class Product(NamedTuple):
+    """c[m, n] = sum over k of a[m, k] b[k, n]; c and b have rows of neighbouring elements.
+
+    ``steps``: of a along m and k, of b along k, of c along m; in elements.
+    """
+
+    kind: str
+    shape: tuple[int, int, int]
+    steps: tuple[int, int, int, int]
+
+
+def tile_function(module: ir.Module, name: str, tile: Tile, vector_bytes: int) -> ir.Function:
+    """A function of (a, step of a along m, along k, b, its step, c, its step, inner length)."""
+    pointer = ir.PointerType()
+    f = ir.Function(module, ir.FunctionType(
+        ir.VoidType(), [pointer, I64, I64, pointer, I64, pointer, I64, I64]), name)
+    a, a_row, a_step, b_, b_step, c, c_row, inner = f.args
+    scalar, width = LLVM_TYPE[tile.kind], vector_bytes // BYTES[tile.kind]
+    b = ir.IRBuilder(f.append_basic_block("entry"))
+    v = Lanes(b, tile.kind == "f64", width)
+
+    def moved(p: Any, by: Any) -> Any:
+        return b.gep(p, [by], source_etype=scalar)
+
+    def rest(j: int) -> int | None:
+        return tile.rest if j == tile.vectors - 1 else None
+
+    rows = [a]
+    for _ in range(tile.rows - 1):
+        rows.append(moved(rows[-1], a_row))
+    before = b.block
+    block = b.append_basic_block("inner")
+    b.branch(block)
+    b.position_at_end(block)
+    k = b.phi(I64)
+    k.add_incoming(ir.Constant(I64, 0), before)
+    left = b.phi(I64)
+    left.add_incoming(ir.Constant(I64, 0), before)
+    right = b.phi(pointer)
+    right.add_incoming(b_, before)
+    sums = [[b.phi(v.type) for _ in range(tile.vectors)] for _ in range(tile.rows)]
+    for row in sums:
+        for total in row:
+            total.add_incoming(v.const(0.0), before)
+    columns = [load(b, moved(right, ir.Constant(I64, j * width)), tile.kind, 1, width, rest(j))
+               for j in range(tile.vectors)]
+    new = []
+    for row, pointer_ in zip(sums, rows, strict=True):
+        factor = v.splat(b.load(moved(pointer_, left), typ=scalar, align=BYTES[tile.kind]))
+        new.append([v.fma(factor, column, total)
+                    for column, total in zip(columns, row, strict=True)])
+    following = b.add(k, ir.Constant(I64, 1))
+    k.add_incoming(following, b.block)
+    left.add_incoming(b.add(left, a_step), b.block)
+    right.add_incoming(moved(right, b_step), b.block)
+    for row, values in zip(sums, new, strict=True):
+        for total, value in zip(row, values, strict=True):
+            total.add_incoming(value, b.block)
+    after = b.append_basic_block("after")
+    b.cbranch(b.icmp_signed("<", following, inner), block, after)
+    b.position_at_end(after)
+    place = c
+    for i, values in enumerate(new):
+        if i:
+            place = moved(place, c_row)
+        for j, value in enumerate(values):
+            store(b, value, moved(place, ir.Constant(I64, j * width)), tile.kind, 1, width, rest(j))
+    b.ret_void()
+    return f
+
+
+def tiles(product: Product, vector_bytes: int, registers: int
+          ) -> list[tuple[int, int, Tile]]:
+    """The tiles of a product, each with its first row and column."""
+    m, n, _ = product.shape
+    width = vector_bytes // BYTES[product.kind]
+    sums = registers - registers // 4  # the rest holds factors
+    vectors = -(-n // width)
+    highest = 6 if registers < 32 else 12
+    if m < highest // 2:
+        across = min(vectors, max(1, sums // m))
+    else:
+        across = min(2, vectors)
+    count = -(-m // highest)
+    heights = [m // count + (i < m % count) for i in range(count)]
+    found = []
+    column = 0
+    while column < n:
+        here = min(across, -(-(n - column) // width))
+        end = min(n, column + here * width)
+        rest = (end - column) % width or None
+        row = 0
+        for height in heights:
+            found.append((row, column, Tile(product.kind, height, here, rest)))
+            row += height
+        column = end
+    return found
