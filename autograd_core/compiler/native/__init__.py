@@ -5,6 +5,14 @@ what they cannot do, NumPy does between them. Needs llvmlite (``pip install
 'autograd-core[native]'``), which brings LLVM inside a wheel: no compiler.
 """
 
+from .. import passes
+from .executor import prepare
 from .kernels import kernels
+from .machine import machine
 
-__all__ = ["kernels"]
+__all__ = ["PASSES", "kernels", "machine", "prepare"]
+
+machine()  # says at once if it cannot run here
+
+#: The passes of the NumPy executor but for its fusing into blocks, and the one into kernels.
+PASSES = (*(entry for entry in passes.PASSES if entry[0] != "fuse"), ("kernels", kernels))

@@ -80,8 +80,8 @@ class _NativeWriter(_Writer):
                     passed[x] = name, True
                 else:
                     table[x] = self._cell(x)
-                    lines = self.setup if x in self.static else self.lines
-                    lines.append(f"{table[x]}[()] = {self.ref(x)}")
+                    # At each call: what is bound may be storage that another plan updates.
+                    self.lines.append(f"{table[x]}[()] = {self.ref(x)}")
             elif kind in (ARGUMENT, FOREIGN, RETURNED) or x not in self.static:
                 passed[x] = name, False
             elif x in self.contiguous:

@@ -123,6 +123,7 @@ class _NestWriter:
         arrays = [a for a in nest.loads] + [a for _, a in nest.stores] + [
             r.access for r in nest.reductions]
         self.arrays = list(zip(f.args, arrays, strict=True))
+        self.steady: dict[int, Any] = {}
 
     def lanes(self, kind: str) -> Lanes:
         return Lanes(self.b, kind == "f64", self.width)
@@ -221,6 +222,9 @@ class _NestWriter:
         """``n`` elements along the innermost axis."""
         nest, width = self.nest, self.width
         whole, rest = divmod(n, width)
+        # What is the same for the whole stretch is loaded before it.
+        self.steady = {k: load(self.b, pointers[k], a.kind, 0, width, None)
+                       for k, a in enumerate(nest.loads) if not a.strides[-1]}
         along = [k for k, r in enumerate(nest.reductions) if r.over[-1]]
         copies = 4 if along and len(nest.nodes) <= 6 and whole >= 16 else 1
         totals: list[list[Any]] = []  # per copy, the accumulator of each reduction
@@ -325,8 +329,9 @@ class _NestWriter:
         last = len(nest.shape) - 1
         moved = [self.at(p, a, last, offset) for p, (_, a) in zip(
             pointers, self.arrays, strict=True)]
-        loads = [load(self.b, p, a.kind, a.strides[-1], self.width, rest)
-                 for p, a in zip(moved, nest.loads, strict=False)]
+        loads = [self.steady[k] if k in self.steady else
+                 load(self.b, p, a.kind, a.strides[-1], self.width, rest)
+                 for k, (p, a) in enumerate(zip(moved, nest.loads, strict=False))]
         values: list[Any] = []
         for node in nest.nodes:
             values.append(self._node(node, loads, values))

@@ -58,6 +58,10 @@ class _Machine(NamedTuple):
 @cache
 def machine() -> _Machine:
     """The processor at hand: how wide its vectors are and how many it holds in registers."""
+    return _machine()
+
+
+def _machine() -> _Machine:
     if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise NotImplementedError(
             "compile: executor='native' needs CPython with its global lock; use executor='numpy'")
@@ -71,7 +75,7 @@ def machine() -> _Machine:
     features = llvm.get_host_cpu_features()
     wide = bool(features.get("avx512f")) and bool(features.get("avx512vl"))
     target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=2, jit=True)
+        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=1, jit=True)
     if features.get("avx2") and features.get("fma"):
         return _Machine(target, 64 if wide else 32, 32 if wide else 16)
     return _Machine(target, 16, 32 if "aarch64" in target.triple else 16)
@@ -142,16 +146,14 @@ class _Module:
         b.ret_void()
 
     def compile(self) -> Any:
-        """Make machine code of it, and note where it lies."""
+        """Make machine code of it, and note where it lies.
+
+        As it stands: it is written in vectors and straight lines, of which LLVM's passes make
+        nothing faster, in ten times the time.
+        """
         parsed = llvm.parse_assembly(str(self.module))
         parsed.verify()
-        tuning = llvm.PipelineTuningOptions(speed_level=1)
-        tuning.loop_unrolling = tuning.loop_vectorization = tuning.slp_vectorization = False
-        passes = llvm.create_pass_builder(machine().target, tuning)
-        passes.getModulePassManager().run(parsed, passes)
-        target = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(),
-            opt=2, jit=True)
+        target, *_ = _machine()
         engine = llvm.create_mcjit_compiler(parsed, target)
         engine.finalize_object()
         _engines.append(engine)

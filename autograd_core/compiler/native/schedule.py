@@ -273,7 +273,7 @@ class Schedule:
                  ) -> tuple[int, tuple[int, ...]]:
         """Basic indexing: where it begins and how it steps, as NumPy finds it."""
         probe = np.lib.stride_tricks.as_strided(_NOWHERE, shape, strides)
-        part = probe[index]
+        part = probe[_as_view(index)]
         moved = part.__array_interface__["data"][0] - probe.__array_interface__["data"][0]
         return offset + moved, part.strides
 
@@ -430,18 +430,19 @@ class Schedule:
         if name == "matmul":
             yield from self._product(i)
         elif i.op is pack:
-            offset = 0
+            offset, to = 0, self.place(i.out)
             for x in i.args:
                 if self.inside.get(x) != (i.out, offset):
-                    yield self._copy(x, Place(i.out, offset, strides_of(x.type.shape)))
+                    yield self._copy(x, Place(
+                        to.base, to.offset + offset, strides_of(x.type.shape)))
                 offset += x.type.size
         elif name == "concatenate":
             axis = i.attrs["axis"] % len(i.out.type.shape)
-            strides = strides_of(i.out.type.shape)
-            at = 0
+            to = self.place(i.out)
+            at, strides = 0, to.strides
             for x in i.args:
                 if self.inside.get(x) != (i.out, at * strides[axis]):
-                    yield self._copy(x, Place(i.out, at * strides[axis], strides))
+                    yield self._copy(x, to._replace(offset=to.offset + at * strides[axis]))
                 at += x.type.shape[axis]
         else:
             yield from self._index(i)
@@ -585,7 +586,7 @@ class Schedule:
             offset, strides = self._indexed(i.attrs["index"], whole.type.shape, target.strides,
                                             target.offset)
             region = np.lib.stride_tricks.as_strided(
-                _NOWHERE, whole.type.shape, target.strides)[i.attrs["index"]].shape
+                _NOWHERE, whole.type.shape, target.strides)[_as_view(i.attrs["index"])].shape
             node = Node("copy", kind, (("load", 0),))
             nest = Nest(region, (Access(kind, _walked(other.strides, sizes, region)),), (node,),
                         ((0, Access(kind, strides)),), ())
@@ -676,6 +677,12 @@ def _walked(strides: tuple[int, ...], sizes: tuple[int, ...], shape: tuple[int, 
     """Steps of an array that is broadcast to ``shape``."""
     return (0,) * (len(shape) - len(strides)) + tuple(
         0 if n == 1 else s for n, s in zip(sizes, strides, strict=True))
+
+
+def _as_view(index: Any) -> Any:
+    """A basic index whose result is a view also where it names one element."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return parts if any(part is Ellipsis for part in parts) else (*parts, ...)
 
 
 #: Operands of indexing before its arrays.
