@@ -8,11 +8,11 @@ what they cannot do, NumPy does between them. Needs llvmlite (``pip install
 from .. import passes
 from .executor import prepare
 from .kernels import kernels
-from .machine import machine
+from .machine import processor
 
-__all__ = ["PASSES", "kernels", "machine", "prepare"]
+__all__ = ["PASSES", "kernels", "prepare", "processor"]
 
-machine()  # says at once if it cannot run here
+processor()  # says at once if it cannot run here
 
 #: The passes of the NumPy executor but for its fusing into blocks, and the one into kernels.
 PASSES = (*(entry for entry in passes.PASSES if entry[0] != "fuse"), ("kernels", kernels))

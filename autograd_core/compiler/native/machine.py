@@ -49,19 +49,19 @@ class _Method(ctypes.Structure):
                 ("doc", ctypes.c_char_p))
 
 
-class _Machine(NamedTuple):
+class _Processor(NamedTuple):
     target: Any
     vector_bytes: int
     registers: int
 
 
 @cache
-def machine() -> _Machine:
+def processor() -> _Processor:
     """The processor at hand: how wide its vectors are and how many it holds in registers."""
-    return _machine()
+    return _host()
 
 
-def _machine() -> _Machine:
+def _host() -> _Processor:
     if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise NotImplementedError(
             "compile: executor='native' needs CPython with its global lock; use executor='numpy'")
@@ -77,8 +77,8 @@ def _machine() -> _Machine:
     target = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=1, jit=True)
     if features.get("avx2") and features.get("fma"):
-        return _Machine(target, 64 if wide else 32, 32 if wide else 16)
-    return _Machine(target, 16, 32 if "aarch64" in target.triple else 16)
+        return _Processor(target, 64 if wide else 32, 32 if wide else 16)
+    return _Processor(target, 16, 32 if "aarch64" in target.triple else 16)
 
 
 # Functions, by what they do. --------------------------------------------------------------------
@@ -94,8 +94,8 @@ class _Module:
 
     def __init__(self) -> None:
         self.module = ir.Module("kernel")
-        self.module.triple = machine().target.triple
-        self.module.data_layout = str(machine().target.target_data)
+        self.module.triple = processor().target.triple
+        self.module.data_layout = str(processor().target.target_data)
         self.new: dict[Work | Tile, str] = {}
 
     def function(self, key: Work | Tile, arity: Sequence[Any]) -> Any:
@@ -106,7 +106,7 @@ class _Module:
         if key not in self.new:
             name = f"{type(key).__name__.lower()}{len(self.new)}"
             self.new[key] = name
-            size = machine().vector_bytes
+            size = processor().vector_bytes
             if isinstance(key, Nest):
                 nest_function(self.module, name, key, size)
             elif isinstance(key, Tile):
@@ -133,7 +133,7 @@ class _Module:
         a_row, a_step, b_step, c_row = product.steps
         scalar = LLVM_TYPE[product.kind]
         inner = ir.Constant(I64, product.shape[2])
-        found = tiles(product, machine().vector_bytes, machine().registers)
+        found = tiles(product, processor().vector_bytes, processor().registers)
         for row, column, tile in found:
             def moved(p: Any, by: int) -> Any:
                 return b.gep(p, [ir.Constant(I64, by)], source_etype=scalar) if by else p
@@ -153,7 +153,7 @@ class _Module:
         """
         parsed = llvm.parse_assembly(str(self.module))
         parsed.verify()
-        target, *_ = _machine()
+        target, *_ = _host()
         engine = llvm.create_mcjit_compiler(parsed, target)
         engine.finalize_object()
         _engines.append(engine)

@@ -24,7 +24,7 @@ from .loops import Access, Nest, Node, Reduction, kind_of
 from .products import Product
 
 #: Multiplications in one product above which NumPy's BLAS is faster.
-LARGE = 1 << 21
+LARGE = 1 << 20
 _FLOATS = ("f32", "f64")
 _LOGIC = {"logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor"}
 _NOT = {"logical_not", "invert"}
@@ -212,6 +212,8 @@ class Schedule:
         self._sink()
         self._nest_parts()
         self.stored = self._stored()
+        #: Copies of right factors with rows of neighbouring elements.
+        self.packed: dict[tuple[Place, tuple[int, int]], Place] = {}
         self.calls: list[Call] = []
         for step in self.steps:
             self.calls += self._calls(step)
@@ -551,12 +553,15 @@ class Schedule:
             yield Call(nest.simplified(), (left, right, out))
             return
         if right_steps[1] != 1 and n > 1:
-            packed = Var(Type(i.out.type.dtype, (k, n)))
-            to = Place(packed, 0, strides_of((k, n)))
-            node = Node("copy", kind, (("load", 0),))
-            nest = Nest((k, n), (Access(kind, right_steps),), (node,),
-                        ((0, Access(kind, to.strides)),), ())
-            yield Call(nest.simplified(), (right, to))
+            key = right, (k, n)
+            to = self.packed.get(key)
+            if to is None:  # a loop over time multiplies by the same matrix again and again
+                to = Place(Var(Type(i.out.type.dtype, (k, n))), 0, strides_of((k, n)))
+                self.packed[key] = to
+                node = Node("copy", kind, (("load", 0),))
+                nest = Nest((k, n), (Access(kind, right_steps),), (node,),
+                            ((0, Access(kind, to.strides)),), ())
+                yield Call(nest.simplified(), (right, to))
             right, right_steps = to, (n, 1)
         yield Call(Product(kind, (m, n, k), (*left_steps, right_steps[0], n)), (left, right, out))
 
