@@ -43,7 +43,7 @@ def playground(
     frames: int = 60,
     seed: int | np.random.Generator | None = None,
     title: str | None = None,
-    compile: bool = True,
+    compile: bool | str = True,
 ) -> Path:
     """Train ``model`` and write a page that steps through the training, epoch by epoch.
 

@@ -39,13 +39,14 @@ _REDRAWN = 0.2
 
 
 def predict(
-    model: Callable[[Any], Any], X: Any, batch_size: int = 1024, *, compile: bool | None = None
+    model: Callable[[Any], Any], X: Any, batch_size: int = 1024, *,
+    compile: bool | str | None = None,
 ) -> np.ndarray:
     """``model(X)`` as an ndarray, in batches, in evaluation mode and without recording.
 
     The first axis of ``X`` counts the samples. ``compile``: whether the batches are computed by a
-    compiled function; by default where there are so many that recording it pays, and only if it
-    can be.
+    compiled function, and by which executor (see :func:`ag.compile`); by default where there are so
+    many that recording it pays, and only if it can be.
 
     Raises ``ValueError`` for no batch size, :class:`ag.ShapeError` for a scalar.
 
@@ -63,7 +64,8 @@ def predict(
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
     run: Callable[[Any], Any] = model
     if compile or (compile is None and len(inputs) >= _MANY * batch_size):
-        run = _or_eagerly(ag.compile(lambda x: model(x)), model, quietly=not compile)
+        run = _or_eagerly(_compiled(lambda x: model(x), compile or True), model,
+                          quietly=not compile)
     try:
         for module, _ in modes:
             module.training = False
@@ -104,12 +106,17 @@ def _dtype_of(model: Any) -> np.dtype[Any] | None:
     return parameters[0].dtype if parameters else None
 
 
+def _compiled(f: Callable[..., Any], compile: bool | str) -> Callable[..., Any]:
+    return ag.compile(f, executor=compile if isinstance(compile, str) else "numpy")  # type: ignore[no-any-return]
+
+
 class _Step:
     """The training step: compiled, and from the first batch on where that fails, as it is."""
 
-    def __init__(self, step: Callable[..., Any], optimizer: Optimizer, compile: bool) -> None:
+    def __init__(self, step: Callable[..., Any], optimizer: Optimizer, compile: bool | str
+                 ) -> None:
         self._step = step
-        self._compiled = ag.compile(step) if compile else None
+        self._compiled = _compiled(step, compile) if compile else None
         self._optimizer = optimizer
         #: How many calls below that of ``fit`` a step is, for a warning to point there.
         self.depth = 4
@@ -169,7 +176,7 @@ def fit(
     metrics: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None = None,
     callbacks: Iterable[Callback | Callable[[int, History], Any]] = (),
     progress: bool = True,
-    compile: bool = True,
+    compile: bool | str = True,
     seed: int | np.random.Generator | None = None,
     ema: EMA | None = None,
     resume: bool | str | os.PathLike[str] = False,
@@ -213,7 +220,8 @@ def fit(
     modes, the optimiser's settings and which parameters require a gradient may change between
     epochs; any other number or condition of the model or the loss that is no Tensor stays as it was
     at the recording: one that a callback changes is put in an ``ag.tensor`` and assigned to, or
-    ``compile=False``. A step that cannot be recorded, because Python looks at values, runs eagerly
+    ``compile=False``. ``compile="native"`` has machine code run the step (see :func:`ag.compile`).
+    A step that cannot be recorded, because Python looks at values, runs eagerly
     after a warning that says where. Where all matrix products are small, BLAS uses one thread
     (with threadpoolctl installed; see :data:`nn.threads.THREADS_PAY`).
 

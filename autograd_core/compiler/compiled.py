@@ -238,14 +238,14 @@ class Compiled:
             return name
         return super().__reduce_ex__(protocol)
 
-    def __getstate__(self) -> tuple[Any, list[int | str], bool]:
-        return self._f, sorted(self._static, key=str), self._effects
+    def __getstate__(self) -> tuple[Any, list[int | str], bool, str]:
+        return self._f, sorted(self._static, key=str), self._effects, self._executor
 
-    def __setstate__(self, state: tuple[Any, list[int | str], bool]) -> None:
-        f, static, effects = state
+    def __setstate__(self, state: tuple[Any, list[int | str], bool, str]) -> None:
+        f, static, effects, executor = state
         self.__init__(  # type: ignore[misc]
             f, [x for x in static if isinstance(x, int)],
-            [x for x in static if isinstance(x, str)], effects,
+            [x for x in static if isinstance(x, str)], effects, executor,
         )
 
     @property

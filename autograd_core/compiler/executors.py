@@ -6,7 +6,7 @@ with the first ``n_arguments`` inputs and bound to the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -32,6 +32,6 @@ def _native() -> Executor:
 
 
 #: By name: a function that gives an executor, and raises where something that it needs is missing.
-EXECUTORS: Mapping[str, Callable[[], Executor]] = {
+EXECUTORS: dict[str, Callable[[], Executor]] = {
     "numpy": lambda: (PASSES, numpy_executor.prepare), "native": _native,
 }

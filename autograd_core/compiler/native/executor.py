@@ -137,7 +137,7 @@ class _Again:
     def __call__(self, statics: Sequence[Array], *given: Any) -> None:
         outs = set(self.step.outs)
         ordered = [
-            x if number or var in outs else np.require(x, var.type.dtype, "CA")
+            x if number or var in outs else np.require(x, var.type.dtype, ["C", "A"])
             for x, (var, number) in zip(given, self.operands.passed, strict=True)
         ]
         if self.function(*ordered) is not False:

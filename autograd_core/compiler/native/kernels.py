@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
 
@@ -37,18 +37,13 @@ def kernels(program: Program) -> Program:
     phase_of = {x: p for p, (_, members) in enumerate(order) for n in members
                 for x in program.instructions[n].outs}
 
-    def root(x: Var) -> Var:
-        while x in view_of:
-            x = view_of[x].args[0]
-        return x
-
     # What is read outside the kernel that makes it.
-    shared = {root(x) for x in program.results() if isinstance(x, Var)}
+    shared = {root(x, view_of) for x in program.results() if isinstance(x, Var)}
     for p, (_, members) in enumerate(order):
         for n in members:
             for x in program.instructions[n].args:
-                if isinstance(x, Var) and phase_of.get(root(x), -1) != p:
-                    shared.add(root(x))
+                if isinstance(x, Var) and phase_of.get(root(x, view_of), -1) != p:
+                    shared.add(root(x, view_of))
     for native, members in order:
         group = [program.instructions[n] for n in members]
         if native:
@@ -61,7 +56,7 @@ def kernels(program: Program) -> Program:
     waiting: dict[Var, list[Instruction]] = {}
     for i in program.instructions:
         if len(i.outs) == 1 and i.out in view_of:
-            source = root(i.out)
+            source = root(i.out, view_of)
             if source in made:
                 waiting.setdefault(source, []).append(i)
             else:
@@ -73,9 +68,16 @@ def kernels(program: Program) -> Program:
     return dead(program.replace(instructions=tuple(placed)))
 
 
+def root(x: Atom, view_of: Mapping[Var, Instruction]) -> Atom:
+    """What a value is a view of, all the way."""
+    while isinstance(x, Var) and x in view_of:
+        x = view_of[x].args[0]
+    return x
+
+
 def _kept_in_packs(program: Program) -> Program:
     """With kept values that are also packed read from where they are packed."""
-    packs = {}
+    packs: dict[Atom, tuple[Instruction, int]] = {}
     for i in program.instructions:
         if i.op is pack:
             offset = 0
@@ -156,22 +158,24 @@ def _kernel(
     inputs: dict[Var, None] = {}
     constants: dict[Var, Array] = {}
     body: list[Instruction] = []
+    # Numbers known beforehand stand in the code, but for those that are spread over an array.
+    spread = {root(a, view_of) for i in group for a in i.args if a in view_of}
 
     def look(x: Atom) -> Atom:
         """``x`` as the body names it; adds the views on the way to it."""
         if not isinstance(x, Var):
             return x
         path = []
-        while x in view_of and x not in new:
+        while isinstance(x, Var) and x in view_of and x not in new:
             path.append(view_of[x])
             x = view_of[x].args[0]
-        y = new.get(x, x)
-        if y is x and x not in made:
-            if x in program.constants and not x.type.shape:
+        y = new.get(x, x) if isinstance(x, Var) else x
+        if isinstance(x, Var) and y is x and x not in made:
+            if x in program.constants and not x.type.shape and x not in spread:
                 constants[x] = program.constants[x]
             else:
                 inputs.setdefault(x)
-        for i in reversed(path):
+        for i in reversed(path):  # from the memory outwards
             view = Var(i.out.type)
             body.append(Instruction((view,), i.op, (y,), i.attrs))
             new[i.out] = y = view

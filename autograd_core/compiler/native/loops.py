@@ -120,33 +120,36 @@ class _NestWriter:
         wide = bool(kinds & {"f64", "i64"})
         self.width = min(vector_bytes // (8 if wide else 4),
                          max(1, 1 << (nest.shape[-1] - 1).bit_length()))
-        arrays = [a for a in nest.loads] + [a for _, a in nest.stores] + [
+        arrays = list(nest.loads) + [a for _, a in nest.stores] + [
             r.access for r in nest.reductions]
         self.arrays = list(zip(f.args, arrays, strict=True))
         self.steady: dict[int, Any] = {}
+        #: Results between stretches of a long axis, by number, and where they are kept.
+        self.running: dict[int, Any] = {}
+        self.cells: dict[int, Any] = {}
 
     def lanes(self, kind: str) -> Lanes:
         return Lanes(self.b, kind == "f64", self.width)
 
-    def int(self, n: int) -> Any:
+    def index(self, n: int) -> Any:
         return ir.Constant(I64, n)
 
     def loop(self, count: int, body: Callable[[Any], None], step: int = 1) -> None:
         """``body(i)`` for i = 0, step, ... while i < count * step."""
         if count == 1:
-            body(self.int(0))
+            body(self.index(0))
             return
         before = self.b.block
         block = self.b.append_basic_block("loop")
         self.b.branch(block)
         self.b.position_at_end(block)
         i = self.b.phi(I64)
-        i.add_incoming(self.int(0), before)
+        i.add_incoming(self.index(0), before)
         body(i)
-        following = self.b.add(i, self.int(step))
+        following = self.b.add(i, self.index(step))
         i.add_incoming(following, self.b.block)
         after = self.b.append_basic_block("after")
-        self.b.cbranch(self.b.icmp_signed("<", following, self.int(count * step)), block, after)
+        self.b.cbranch(self.b.icmp_signed("<", following, self.index(count * step)), block, after)
         self.b.position_at_end(after)
 
     def at(self, pointer: Any, access: Access, axis: int, i: Any) -> Any:
@@ -154,12 +157,15 @@ class _NestWriter:
         stride = access.strides[axis]
         if not stride or (isinstance(i, ir.Constant) and i.constant == 0):
             return pointer
-        moved = i if stride == 1 else self.b.mul(i, self.int(stride))
+        moved = i if stride == 1 else self.b.mul(i, self.index(stride))
         return self.b.gep(pointer, [moved], source_etype=LLVM_TYPE[access.kind])
 
     def write(self) -> None:
         nest = self.nest
         n = len(nest.loads) + len(nest.stores)
+        if nest.shape[-1] > 2 * STRETCH:  # on the stack, once: not in a loop
+            self.cells = {k: self.b.alloca(F64) for k, r in enumerate(nest.reductions)
+                          if r.over[-1]}
         for k, r in enumerate(nest.reductions):
             if self._added_to(r):
                 self._fill(self.arrays[n + k][0], r)
@@ -167,10 +173,10 @@ class _NestWriter:
         self.b.ret_void()
 
     def _added_to(self, r: Reduction) -> bool:
-        """Whether a result is put together from more than one stretch of the innermost axis."""
+        """Whether a result is put together from more than one walk along the innermost axis."""
         return not r.over[-1] or any(
             over and n > 1 for over, n in zip(r.over[:-1], self.nest.shape, strict=False)
-        ) or self.nest.shape[-1] > 2 * STRETCH
+        )
 
     def _identity(self, r: Reduction) -> float:
         return {"sum": 0.0, "max": -math.inf, "min": math.inf}[r.name]
@@ -208,15 +214,27 @@ class _NestWriter:
             self._stretch(pointers, n)
             return
 
+        # In double precision from stretch to stretch: there may be thousands.
+        for k, r in enumerate(self.nest.reductions):
+            if r.over[-1]:
+                self.running[k] = self.cells[k]
+                self.b.store(ir.Constant(F64, self._identity(r)), self.running[k])
+
         def part(i: Any) -> None:
             self._stretch([self.at(p, a, last, i) for p, (_, a) in zip(
                 pointers, self.arrays, strict=True)], STRETCH)
 
         self.loop(n // STRETCH, part, STRETCH)
         if n % STRETCH:
-            begin = self.int(n - n % STRETCH)
+            begin = self.index(n - n % STRETCH)
             self._stretch([self.at(p, a, last, begin) for p, (_, a) in zip(
                 pointers, self.arrays, strict=True)], n % STRETCH)
+        for k, cell in sorted(self.running.items()):
+            total = self.b.load(cell, typ=F64)
+            if self.nest.reductions[k].access.kind == "f32":
+                total = self.b.fptrunc(total, F32)
+            self._deliver(pointers, k, total)
+        self.running.clear()
 
     def _stretch(self, pointers: list[Any], n: int) -> None:
         """``n`` elements along the innermost axis."""
@@ -236,7 +254,7 @@ class _NestWriter:
                 totals[:1] = self._vectors(
                     pointers, whole % copies, 1, totals[:1], begin * width)
         if rest:
-            offset = self.int(whole * width)
+            offset = self.index(whole * width)
             found = self._vector(pointers, offset, rest)
             added = [found[k] for k in along]
             totals.append(added)
@@ -269,6 +287,19 @@ class _NestWriter:
         return self.b.extract_element(x, ir.Constant(I32, 0))
 
     def _finish(self, pointers: list[Any], k: int, total: Any) -> None:
+        """Add what a stretch has come to."""
+        if k not in self.running:
+            self._deliver(pointers, k, total)
+            return
+        r, v = self.nest.reductions[k], Lanes(self.b, True, 1)
+        if r.access.kind == "f32":
+            total = self.b.fpext(total, F64)
+        before = self.b.load(self.running[k], typ=F64)
+        both = self._combined(v, r, v.splat(before), v.splat(total))
+        self.b.store(self.b.extract_element(both, ir.Constant(I32, 0)), self.running[k])
+
+    def _deliver(self, pointers: list[Any], k: int, total: Any) -> None:
+        """Put a result where it belongs."""
         r = self.nest.reductions[k]
         pointer = pointers[len(self.nest.loads) + len(self.nest.stores) + k]
         if self._added_to(r):
@@ -288,7 +319,7 @@ class _NestWriter:
         def added(i: Any, now: list[list[Any]]) -> list[list[Any]]:
             new = []
             for c in range(copies):
-                offset = self.b.add(i, self.int(begin + c * self.width))
+                offset = self.b.add(i, self.index(begin + c * self.width))
                 found = self._vector(pointers, offset, None)
                 new.append([
                     self._combined(self.lanes(self.nest.reductions[k].access.kind),
@@ -298,26 +329,26 @@ class _NestWriter:
             return new
 
         if count == 1:
-            return added(self.int(0), totals)
+            return added(self.index(0), totals)
         before = self.b.block
         block = self.b.append_basic_block("vectors")
         self.b.branch(block)
         self.b.position_at_end(block)
         i = self.b.phi(I64)
-        i.add_incoming(self.int(0), before)
+        i.add_incoming(self.index(0), before)
         phis = []
         for one in totals:
             phis.append([self.b.phi(t.type) for t in one])
             for phi, t in zip(phis[-1], one, strict=True):
                 phi.add_incoming(t, before)
         new = added(i, phis)
-        following = self.b.add(i, self.int(copies * self.width))
+        following = self.b.add(i, self.index(copies * self.width))
         i.add_incoming(following, self.b.block)
         for one, values in zip(phis, new, strict=True):
             for phi, t in zip(one, values, strict=True):
                 phi.add_incoming(t, self.b.block)
         after = self.b.append_basic_block("after")
-        end = self.int(count * copies * self.width)
+        end = self.index(count * copies * self.width)
         self.b.cbranch(self.b.icmp_signed("<", following, end), block, after)
         self.b.position_at_end(after)
         return new

@@ -8,7 +8,7 @@ broadcast values, and parts of arrays, are other ways of walking the same memory
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
@@ -541,12 +541,12 @@ class Schedule:
         m = a.type.shape[0] if len(a.type.shape) > 1 else 1
         k = a.type.shape[-1]
         n = b.type.shape[1] if len(b.type.shape) > 1 else 1
-        left_steps = left.strides if len(left.strides) > 1 else (0, left.strides[0])
+        row, step = left.strides if len(left.strides) > 1 else (0, left.strides[0])
         right_steps = right.strides if len(right.strides) > 1 else (right.strides[0], 1)
         out = self.place(i.out)
         if n == 1 and k >= 8:  # along the inner axis
             nest = Nest(
-                (m, k), (Access(kind, left_steps), Access(kind, (0, right_steps[0]))),
+                (m, k), (Access(kind, (row, step)), Access(kind, (0, right_steps[0]))),
                 (Node("multiply", kind, (("load", 0), ("load", 1))),), (),
                 (Reduction("sum", 0, Access(kind, (1, 0)), (False, True)),),
             )
@@ -563,7 +563,7 @@ class Schedule:
                             ((0, Access(kind, to.strides)),), ())
                 yield Call(nest.simplified(), (right, to))
             right, right_steps = to, (n, 1)
-        yield Call(Product(kind, (m, n, k), (*left_steps, right_steps[0], n)), (left, right, out))
+        yield Call(Product(kind, (m, n, k), (row, step, right_steps[0], n)), (left, right, out))
 
     def _index(self, i: Instruction) -> Iterator[Call]:
         name, args, out = i.op.name, i.args, i.out
@@ -584,9 +584,10 @@ class Schedule:
             number = self.body.constants[value] if isinstance(value, Var) else value
             cell = Var(Type(out.type.dtype, ()))
             yield self._copy(float(number), Place(cell, 0, ()))
-            other, sizes = Place(cell, 0, ()), ()
+            other = Place(cell, 0, ())
         else:
-            other, sizes = self.place(value), value.type.shape
+            other = self.place(value)
+        sizes = value.type.shape if isinstance(value, Var) and other.strides else ()
         if how == "region":
             offset, strides = self._indexed(i.attrs["index"], whole.type.shape, target.strides,
                                             target.offset)
