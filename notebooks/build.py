@@ -24,8 +24,8 @@ from typing import Any
 FOLDER = Path(__file__).parent
 #: Seconds that a cell may take; a whole notebook is meant to stay below a minute.
 TIMEOUT = 120
-#: Of the pictures in the index, in pixels.
-THUMBNAIL = 320
+#: Of the pictures in the index, in pixels: of notebooks, and of their sections.
+THUMBNAIL, SMALL = 320, 200
 INTRODUCTION = """\
 # The lectures, alive
 
@@ -120,22 +120,64 @@ def syllabus() -> list[tuple[str, list[tuple[str, list[str]]]]]:
             for note in notes]
 
 
-def link(experiment: str, notebooks: dict[Path, Any]) -> str:
-    """``"04 The oracle"`` as links to notebook 04 and its section of this title.
+def found(experiment: str, notebooks: dict[Path, Any]) -> tuple[Path, str]:
+    """For ``"04 The oracle"`` the source of notebook 04, and the title of the section.
 
     Raises ``LookupError`` where there is none.
     """
     number, _, section = experiment.partition(" ")
     for path, notebook in notebooks.items():
         if path.name.startswith(f"{number}_") and section in headings(notebook):
-            anchor = re.sub(r"\s", "-", section)
-            return f"{heading(notebook)[0]}: [{section}](<{path.stem}.ipynb#{anchor}>)"
+            return path, section
     raise LookupError(f"syllabus.toml: there is no notebook {number} with a section {section!r}")
 
 
-def first_picture(notebook: Any) -> bytes | None:
-    """The first PNG that the notebook shows."""
+def link(experiment: str, notebooks: dict[Path, Any]) -> str:
+    """An experiment as a link to its section."""
+    path, section = found(experiment, notebooks)
+    anchor = re.sub(r"\s", "-", section)
+    return f"{heading(notebooks[path])[0]}: [{section}](<{path.stem}.ipynb#{anchor}>)"
+
+
+def pictures(notebooks: dict[Path, Any]) -> dict[str, bytes]:
+    """What the index shows: by the names of the files, the whole pictures.
+
+    The first one of each notebook, and of each row of the map.
+    """
+    shown = {}
+    for path, notebook in notebooks.items():
+        picture = first_picture(notebook)
+        if picture is not None:
+            shown[f"{path.stem}.png"] = picture
+    for _, sections in syllabus():
+        for _, experiments in sections:
+            picture = first_of(experiments, notebooks)
+            if picture is not None:
+                shown[picture[0]] = picture[2]
+    return shown
+
+
+def first_of(
+    experiments: list[str], notebooks: dict[Path, Any]
+) -> tuple[str, str, bytes] | None:
+    """The first picture that some experiments show: its file, the title of the section, itself."""
+    for path, section in (found(each, notebooks) for each in experiments):
+        picture = first_picture(notebooks[path], section)
+        if picture is not None:
+            slug = re.sub(r"[^a-z0-9]+", "_", section.lower()).strip("_")
+            return f"{path.stem[:2]}_{slug}.png", section, picture
+    return None
+
+
+def first_picture(notebook: Any, section: str | None = None) -> bytes | None:
+    """The first PNG that the notebook shows, or that it shows in a section."""
+    inside = section is None
     for cell in notebook.cells:
+        if section is not None and cell["cell_type"] == "markdown":
+            titles = [line[3:] for line in cell["source"].splitlines() if line.startswith("## ")]
+            inside = section in titles if titles else inside
+        if not inside:
+            continue
         for output in cell.get("outputs", ()):
             data = output.get("data", {}).get("image/png")
             if data is not None:
@@ -158,23 +200,39 @@ def index(notebooks: dict[Path, Any]) -> str:
     rows.append(f"| | all | {total} |")
     rows += ["", *MAP.splitlines()]
     for topic, sections in syllabus():
-        rows += ["", f"### {topic}", "", "| section of the notes | experiment |", "| --- | --- |"]
+        rows += ["", f"### {topic}", "", "| | section of the notes | experiment |",
+                 "| --- | --- | --- |"]
         for title, experiments in sections:
-            shown = "<br>".join(link(each, notebooks) for each in experiments)
-            rows.append(f"| {title} | {shown} |")
+            picture = first_of(experiments, notebooks)
+            shown = "" if picture is None else (
+                f'<img src="pictures/{picture[0]}" width="120" alt="{picture[1]}">')
+            links = "<br>".join(link(each, notebooks) for each in experiments)
+            rows.append(f"| {shown} | {title} | {links} |")
     return INTRODUCTION + "\n" + "\n".join(rows) + "\n"
 
 
-def thumbnail(picture: bytes, path: Path) -> None:
-    """A smaller copy of a picture, with few colours."""
+def thumbnail(picture: bytes, path: Path, size: int) -> None:
+    """A smaller copy of a picture, at most so many pixels wide and high, with few colours."""
     from io import BytesIO
 
     from PIL import Image
 
     image: Any = Image.open(BytesIO(picture)).convert("RGB")
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    path.parent.mkdir(exist_ok=True)
+    image.thumbnail((size, size))
     image.quantize(64).save(path, optimize=True)
+
+
+def draw(shown: dict[str, bytes], executed: set[str]) -> None:
+    """Bring the folder of thumbnails up to date, those of executed notebooks anew."""
+    folder = FOLDER / "pictures"
+    folder.mkdir(exist_ok=True)
+    whole = {f"{path.stem}.png" for path in sources()}
+    for name, picture in shown.items():
+        if name[:2] in executed or not (folder / name).exists():
+            thumbnail(picture, folder / name, THUMBNAIL if name in whole else SMALL)
+    for path in folder.glob("*.png"):
+        if path.name not in shown:
+            path.unlink()
 
 
 def main() -> int:
@@ -186,6 +244,7 @@ def main() -> int:
     chosen = parser.parse_args()
     wrong = []
     notebooks: dict[Path, Any] = {}
+    executed: set[str] = set()
     for path in sources():
         target = path.with_suffix(".ipynb")
         wanted = not chosen.which or any(path.name.startswith(w) for w in chosen.which)
@@ -198,13 +257,12 @@ def main() -> int:
         print(f"executing {path.name}", flush=True)
         notebooks[path] = execute(read(path), FOLDER)
         write(notebooks[path], target)
-        picture = first_picture(notebooks[path])
-        if picture is not None:
-            thumbnail(picture, FOLDER / "pictures" / f"{path.stem}.png")
+        executed.add(path.stem[:2])
     text = index(notebooks)
     readme = FOLDER / "README.md"
     if not chosen.check:
         readme.write_text(text, encoding="utf-8")
+        draw(pictures(notebooks), executed)
     elif not readme.exists() or readme.read_text(encoding="utf-8") != text:
         wrong.append(readme.name)
     if wrong:

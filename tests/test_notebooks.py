@@ -74,9 +74,9 @@ def test_it_uses_the_public_names_alone(path):
 def test_the_index_is_up_to_date():
     notebooks = {path: committed(path) for path in SOURCES}
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == build.index(notebooks)
-    for path, notebook in notebooks.items():
-        picture = FOLDER / "pictures" / f"{path.stem}.png"
-        assert picture.exists() == (build.first_picture(notebook) is not None)
+    there = {path.name for path in (FOLDER / "pictures").iterdir()}
+    assert there == build.pictures(notebooks).keys()
+    assert there == set(re.findall(r'src="pictures/([^"]+)"', build.index(notebooks)))
 
 
 def test_every_section_of_the_notes_has_its_experiment():
