@@ -18,9 +18,27 @@ def _t(x: Array) -> Array:
     return swapaxes(x, -1, -2) if isinstance(x, Node) else x.swapaxes(-1, -2)
 
 
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def _times(a: Array, b: Array) -> Array:
+    """a @ b. Of matrices by ``dot``, which is the same product.
+
+    It comes to BLAS in half the time, and hands a column times a row to it too.
+    """
+    if type(a) is type(b) is np.ndarray and a.ndim == b.ndim == 2:
+        dtype = a.dtype
+        if dtype is b.dtype and (dtype is _SINGLE or dtype is _DOUBLE):
+            try:
+                return a.dot(b)
+            except ValueError:
+                pass  # sizes that differ: @ says so in its own words
+    return a @ b
+
+
 def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 2 and a.ndim > 1:
-        return g @ b.T
+        return _times(g, b.T)
     if b.ndim == 1:  # each element of y is a row of a times b
         return g[..., None] * b
     if a.ndim == 1:  # a is a row vector: y = a @ b
@@ -30,7 +48,7 @@ def _matmul_left(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     if a.ndim == 2 and b.ndim > 1:
-        return a.T @ g
+        return _times(a.T, g)
     if a.ndim == 1:  # y = a @ b, an outer product going back
         return a[:, None] * g[..., None, :] if b.ndim > 1 else a * g
     if b.ndim == 1:
@@ -39,7 +57,7 @@ def _matmul_right(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 
 matmul = define(
-    "matmul", operator.matmul, (_matmul_left, _matmul_right), "a @ b", domain=(REAL, REAL),
+    "matmul", _times, (_matmul_left, _matmul_right), "a @ b", domain=(REAL, REAL),
     cases=(case((2, 3), (3, 4)), case((3,), (3,)), case((2, 3), (3,)), case((3,), (3, 2)),
            case((2, 2, 3), (3, 2)), case((3, 2), (2, 2, 3)), case((3, 1, 2, 2), (2, 2, 1)),
            case((3,), (2, 3, 2)), case((2, 2, 3), (3,)), case((0, 3), (3, 2)),
