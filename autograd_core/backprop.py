@@ -16,6 +16,7 @@ what comes back can be differentiated again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -23,24 +24,28 @@ import numpy as np
 from . import observe
 from .errors import describe
 from .node import Array, Node, stale
-from .op import Jointly
+from .op import EachInput, Jointly, Rule, same
 
 
 class Route:
-    """The part of a graph that a reverse walk visits.
+    """The part of a graph that a reverse walk to certain targets visits.
 
-    ``nodes``: by the time of their birth, which identifies them. ``order``: those times, youngest
-    first. ``ends``: the targets among them. ``outside``: whether something besides the targets
-    requires a gradient, so that a result of the walk may depend on it.
+    ``nodes``: by the time of their birth, which identifies them. ``ends``: the births of the
+    targets. ``outside``: whether something besides the targets requires a gradient, so that a
+    result of the walk may depend on it.
     """
 
-    __slots__ = ("ends", "nodes", "order", "outside")
+    __slots__ = ("ends", "nodes", "outside")
 
     def __init__(self, nodes: dict[int, Node], ends: Set[int], outside: bool) -> None:
         self.nodes = nodes
-        self.order = sorted(nodes, reverse=True)
         self.ends = ends
         self.outside = outside
+
+    @property
+    def order(self) -> list[int]:
+        """The births of the nodes, youngest first."""
+        return sorted(self.nodes, reverse=True)
 
 
 def reach(outputs: Iterable[Node], targets: Sequence[Node] | None = None) -> Route:
@@ -52,30 +57,36 @@ def reach(outputs: Iterable[Node], targets: Sequence[Node] | None = None) -> Rou
     # there, and is not visited.
     ends: Set[int] = _NOWHERE if targets is None else {t._born for t in targets}
     oldest = min(ends, default=0) if targets is not None else -1
+    everywhere = targets is None
     outside = False
-    nodes = {}
+    nodes: dict[int, Node] = {}
+    stack = []
     for node in outputs:
         if node._requires:
-            if node._born >= oldest:
-                nodes[node._born] = node
+            born = node._born
+            if born >= oldest:
+                nodes[born] = node
+                stack.append(node)
+                if node.op is None and not everywhere and born not in ends:
+                    outside = True
             else:
                 outside = True
-    stack = list(nodes.values())
     while stack:
         node = stack.pop()
         born = node._born
-        if node.op is None and targets is not None and born not in ends:
-            outside = True
         for x in node.inputs:
             if isinstance(x, Node):
                 age = x._born
                 if age > born or (x._lent is not None and x.changed()):
                     raise stale(node, x)
                 if x._requires and age not in nodes:
-                    if age >= oldest:
-                        nodes[age] = x
+                    if age < oldest:
+                        outside = True
+                        continue
+                    nodes[age] = x
+                    if x.op is not None:
                         stack.append(x)
-                    else:
+                    elif not everywhere and age not in ends:
                         outside = True
     if outside:  # otherwise all that requires a gradient comes from the targets
         nodes = _leading(nodes, ends)
@@ -133,122 +144,176 @@ def fit(g: Array, x: Array, op: Any) -> Array:
 
 def pull(
     seeds: Mapping[Node, Array],
-    route: Route,
+    route: Route | None = None,
     *,
     recorded: bool = False,
     keep: Set[Node] = frozenset(),
 ) -> dict[Node, Array]:
-    """Walk ``route`` backwards from the cotangents ``seeds``.
+    """Walk backwards from the cotangents ``seeds``, along ``route`` or to all leaves.
 
-    Returns the cotangents of the leaves and targets at the end of the route, and of the members
-    of ``keep`` on the way. None of them shares memory with another array.
+    Returns the cotangents of the leaves and targets that it comes to, and of the members of
+    ``keep`` on the way. None of them shares memory with another array.
+
+    Raises :class:`StaleGraphError` where a value was replaced after it had been used.
     """
-    nodes, ends = route.nodes, route.ends
-    waiting: dict[int, Array] = {x._born: g for x, g in seeds.items() if x._born in nodes}
-    own: set[int] = set()  # those whose waiting sum is an array made here
-    result: dict[Node, Array] = {}
+    within = None if route is None else route.nodes
+    ends = _NOWHERE if route is None else route.ends
+    #: By birth, the nodes that have been come to, and the sums of what has arrived at each: None
+    #: while every path to there was structurally zero. Their births with a minus, as a heap.
+    waiting: dict[int, tuple[Node, Array | None]] = {}
+    youngest: list[int] = []
+    own: set[int] = set()  # those whose sum is an array made here, to be added to in place
+    result: dict[Node, Any] = {}
     observed = observe.watching and observe.observed()
+    before = observe.rule.set(None) if observed and recorded else None
     scalar, ndarray = np.float64, np.ndarray
-    a: Any
-    b: Any
-    for born in route.order:
-        node = nodes[born]
-        op = node.op
-        if born not in waiting:  # every path to here was structurally zero
-            if op is None or born in ends:
-                result[node] = np.zeros_like(node._value)[()]
-            continue
-        g = waiting.pop(born)
-        if op is None or born in ends:
-            result[node] = g if type(g) is not ndarray or g.ndim else g[()]
-            continue
-        if keep and node in keep:
-            result[node] = g if recorded else np.copy(g)[()]
-        inputs, attrs = node.inputs, node.attrs
-        rules: Any = op.vjps
-        y: Array = node if recorded else node._value
-        if recorded and observed:
-            for i, x in enumerate(inputs):
-                if isinstance(x, Node) and x._born in nodes:
-                    with observe.rule_of(node, i):
-                        term = rules[i](g, y, *inputs, **attrs)
-                        _receive(waiting, own, x, x, term, g, y, op)
-            continue
-        if recorded or attrs or len(inputs) > 2:
-            values = inputs if recorded else [
-                x._value if isinstance(x, Node) else x for x in inputs
-            ]
-            if type(rules) is Jointly:
-                needed = tuple([i for i, x in enumerate(inputs)
-                                if isinstance(x, Node) and x._born in nodes])
-                terms = rules.rule(needed, g, y, *values, **attrs)
-                for i, term in zip(needed, terms, strict=True):
-                    _receive(waiting, own, inputs[i], values[i], term, g, y, op)
-                continue
-            if op.accumulate is not None and not recorded:
-                a = inputs[0]  # the only one with a rule, or the node would not be on the route
-                age = a._born
-                if age in own:
-                    op.accumulate(waiting[age], g, *values[1:], **attrs)
+    nothing = False
+
+    for x, g in seeds.items():
+        born = x._born
+        if x._requires if within is None else born in within:
+            if x.op is None or born in ends:
+                result[x] = g if type(g) is not ndarray or g.ndim else g[()]
+            else:
+                waiting[born] = x, g
+                heappush(youngest, -born)
+    try:
+        while youngest:
+            born = -heappop(youngest)
+            node, g = waiting.pop(born)
+            op: Any = node.op
+            rules, inputs, attrs = op.vjps, node.inputs, node.attrs
+            if keep and g is not None and node in keep:
+                result[node] = g if recorded else np.copy(g)[()]
+            # Nearly all nodes have one or two inputs and no attributes: their rules are called
+            # without packing and unpacking arguments.
+            count = len(inputs)
+            accumulate = None
+            values: Any
+            if recorded or attrs or count > 2 or g is None:
+                count = 0
+                y: Array = node if recorded else node._value
+                values = inputs if recorded else [
+                    x._value if isinstance(x, Node) else x for x in inputs
+                ]
+                if g is None:
+                    rules = EachInput(_nothing)
+                elif type(rules) is Jointly:
+                    rules = _joined(rules, node, within, g, y, values)
+                elif not recorded:
+                    accumulate = op.accumulate
+            elif count == 2:
+                y = node._value
+                a, b = inputs
+                va = a._value if isinstance(a, Node) else a
+                vb = b._value if isinstance(b, Node) else b
+            else:
+                y = node._value
+                va = inputs[0]._value
+            position = -1
+            for x in inputs:
+                position += 1
+                if not isinstance(x, Node):
                     continue
-                first = age not in waiting
-                _receive(waiting, own, a, values[0], rules[0](g, y, *values, **attrs), g, y, op)
-                if first and type(waiting[age]) is ndarray:  # which the rule has made
-                    own.add(age)
-                continue
-            for i, x in enumerate(inputs):
-                if isinstance(x, Node) and x._born in nodes:
-                    term = rules[i](g, y, *values, **attrs)
-                    _receive(waiting, own, x, values[i], term, g, y, op)
-            continue
-        # Nearly all nodes have one or two inputs and no attributes: calling their rules directly
-        # takes a third less time, and so does adding scalars on the spot.
-        a, b = inputs if len(inputs) == 2 else (inputs[0], None)
-        a_counts, b_counts = isinstance(a, Node), isinstance(b, Node)
-        va, vb = a._value if a_counts else a, b._value if b_counts else b
-        if a_counts and a._born in nodes:
-            term = rules[0](g, y, va, vb) if len(inputs) == 2 else rules[0](g, y, va)
-            if type(term) is scalar and type(va) is scalar:
-                age = a._born
-                waiting[age] = waiting[age] + term if age in waiting else term
-            else:
-                _receive(waiting, own, a, va, term, g, y, op)
-        if b_counts and b._born in nodes:
-            term = rules[1](g, y, va, vb)
-            if type(term) is scalar and type(vb) is scalar:
-                age = b._born
-                waiting[age] = waiting[age] + term if age in waiting else term
-            else:
-                _receive(waiting, own, b, vb, term, g, y, op)
+                age = x._born
+                if age > born or (x._lent is not None and x.changed()):
+                    raise stale(node, x)
+                if not (x._requires if within is None else age in within):
+                    continue
+                value = x._value
+                if recorded:
+                    value = x
+                    if before is not None:
+                        observe.rule.set((node, position))
+                rule = rules[position]
+                if rule is same:
+                    term = g
+                elif count == 2:
+                    term = rule(g, y, va, vb)
+                elif count == 1:
+                    term = rule(g, y, va)
+                elif accumulate is not None and age in own:
+                    total = result[x] if x in result else waiting[age][1]
+                    accumulate(total, g, *values[1:], **attrs)
+                    continue
+                else:
+                    term = rule(g, y, *values, **attrs)
+                kind = type(term)
+                if kind is ndarray:
+                    if term.dtype is not value.dtype or term.shape != value.shape:
+                        term = fit(term, value, op)
+                elif kind is scalar and type(value) is scalar:
+                    pass
+                elif term is not None:
+                    term = fit(term, value, op)
+                elif x.op is None or age in ends:
+                    result.setdefault(x, None)
+                    nothing = True
+                    continue
+                else:
+                    if age not in waiting:
+                        waiting[age] = x, None
+                        heappush(youngest, -age)
+                    continue
+                if x.op is None or age in ends:
+                    total = result.get(x)
+                else:
+                    held = waiting.get(age)
+                    if held is None:
+                        waiting[age] = x, term
+                        heappush(youngest, -age)
+                        if accumulate is not None and type(term) is ndarray:
+                            own.add(age)  # the rule has made it
+                        continue
+                    total = held[1]
+                if total is None:
+                    total = term
+                    if kind is not scalar and x.op is None and (
+                        term is g or term is y or term is value
+                        or (kind is ndarray and term.base is not None)
+                    ):
+                        total = term.copy()  # a leaf's gradient must not change with another array
+                    if kind is ndarray and not term.ndim:
+                        total = term[()]
+                    if accumulate is not None and type(total) is ndarray:
+                        own.add(age)
+                elif age in own:
+                    total += term
+                    continue
+                else:
+                    total = total + term
+                    if type(total) is ndarray:
+                        own.add(age)
+                if x.op is None or age in ends:
+                    result[x] = total
+                else:
+                    waiting[age] = x, total
+    finally:
+        if before is not None:
+            observe.rule.reset(before)
+    if nothing:
+        for x, total in result.items():
+            if total is None:
+                result[x] = np.zeros_like(x._value)[()]
     if observed:
+        route = route or reach(seeds)
         for observer in observe.observers.get():
             observer.walked(seeds, route, result)
     return result
 
 
-def _receive(
-    waiting: dict[int, Array], own: set[int], x: Node, value: Array, term: Any, g: Array, y: Array,
-    op: Any,
-) -> None:
-    """Add a rule's ``term`` to what waits for ``x``, whose value is ``value``."""
-    if term is None:
-        return
-    if type(term) is not np.ndarray or term.shape != value.shape or term.dtype != value.dtype:
-        term = fit(term, value, op)
-    age = x._born
-    if age not in waiting:
-        if x.op is None and (
-            term is g
-            or term is y
-            or term is value
-            or (type(term) is np.ndarray and term.base is not None)
-        ):
-            term = term.copy()  # a leaf's gradient must not change with another array
-        waiting[age] = term
-    elif age in own:
-        total = waiting[age]
-        total += term
-    else:
-        waiting[age] = total = waiting[age] + term
-        if type(total) is np.ndarray:
-            own.add(age)  # made here, so that further terms may be added in place
+def _nothing(position: int, *args: Any, **attrs: Any) -> None:
+    """In place of the rules of a node at which no cotangent arrives."""
+
+
+def _joined(
+    rules: Jointly, node: Node, within: Mapping[int, Node] | None, g: Array, y: Array,
+    values: Sequence[Any],
+) -> Sequence[Rule]:
+    """The results of a joint rule, as rules that return them."""
+    needed = tuple([
+        i for i, x in enumerate(node.inputs)
+        if isinstance(x, Node) and (x._requires if within is None else x._born in within)
+    ])
+    terms = dict(zip(needed, rules.rule(needed, g, y, *values, **node.attrs), strict=True))
+    return EachInput(lambda position, *args, **attrs: terms.get(position))

@@ -9,7 +9,7 @@ own implementation, which would build object arrays or lose the graph.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ from .op import (
 from .ops.shaping import astype
 
 _NO_ATTRS: Mapping[str, Any] = {}
+#: What records the op that a ufunc is, on one or two operands that need no further look; it
+#: returns NotImplemented for others. The table of ufuncs, by way of Tensor's own operators.
+DIRECT: dict[np.ufunc, Callable[..., Any]] = {}
 #: Operands that need no further look.
 _ORDINARY = (Node, np.ndarray, int, float, np.generic)
 #: Functions of the values, though what they return is no array.
@@ -55,6 +58,10 @@ def is_foreign(x: Any) -> bool:
 
 def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """``Tensor.__array_ufunc__``."""
+    if not options and method == "__call__" and ufunc in DIRECT:
+        result = DIRECT[ufunc](*inputs)
+        if result is not NotImplemented:
+            return result
     if len(inputs) > 1:  # a single operand is a Tensor
         for x in inputs:
             if not isinstance(x, _ORDINARY) and is_foreign(x):

@@ -13,8 +13,8 @@ While nobody observes, nothing here runs.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ContextDecorator, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ContextDecorator
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -32,7 +32,8 @@ counters: list[Callable[[int], None]] = []
 _lock = threading.Lock()
 
 _scopes: ContextVar[tuple[Any, ...]] = ContextVar("autograd_core.scopes", default=())
-_rule: ContextVar[tuple[Node, int] | None] = ContextVar("autograd_core.rule", default=None)
+#: The node and the number of its input whose cotangent a walk is recording.
+rule: ContextVar[tuple[Node, int] | None] = ContextVar("autograd_core.rule", default=None)
 
 
 class Origin(NamedTuple):
@@ -74,16 +75,6 @@ def reading(node: Node, what: str) -> None:
         observer.read(node, what)
 
 
-@contextmanager
-def rule_of(node: Node, i: int) -> Iterator[None]:
-    """A block that computes a cotangent of input ``i`` of ``node``."""
-    token = _rule.set((node, i))
-    try:
-        yield
-    finally:
-        _rule.reset(token)
-
-
 class Observer:
     """A block whose nodes are observed: all those that the current thread or task makes in it.
 
@@ -109,11 +100,11 @@ class Observer:
 
     def note(self, node: Node) -> None:
         if getattr(node, "_origin", None) is None:
-            rule = _rule.get()
-            before = None if rule is None else origin_of(rule[0])
+            part = rule.get()
+            before = None if part is None else origin_of(part[0])
             node._origin = (
-                Origin(place(), _scopes.get(), rule) if before is None else
-                Origin(before.place, before.scopes, rule)
+                Origin(place(), _scopes.get(), part) if before is None else
+                Origin(before.place, before.scopes, part)
             )
 
     def made(

@@ -27,8 +27,8 @@ from .errors import (
     describe,
     explain,
 )
-from .node import Array, Cell, Node, tick, value_of
-from .op import OPS, Op
+from .node import Array, Cell, Node, is_alone, tick, value_of
+from .op import OPS, UFUNCS, Op
 from .ops import complex_parts, elementwise, flow, indexing, products, reductions, shaping
 
 __all__ = ["Tensor", "Value", "array", "asarray", "full", "no_grad", "stop_gradient", "tensor"]
@@ -36,6 +36,9 @@ __all__ = ["Tensor", "Value", "array", "asarray", "full", "no_grad", "stop_gradi
 _NO_ATTRS: Mapping[str, Any] = {}
 #: Python's numbers stay as they are: weakly typed, as in NumPy 2.
 _NUMBERS = frozenset((int, float, bool, complex))
+#: What a walk nearly always starts from: to make one takes as long as an operation.
+_ONES: dict[type[Any], Any] = {kind: kind(1) for kind in (np.float32, np.float64)}
+_NO_NODES: Set[Node] = frozenset()
 _new = object.__new__
 
 
@@ -240,7 +243,8 @@ def is_operand(x: Any) -> bool:
 def constant(x: Any, op: Op | None = None) -> Array:
     """An operand that is no node, as the graph keeps it: the caller cannot change it later."""
     if isinstance(x, np.ndarray):
-        x = plain(x, f"{op}: an operand")
+        if type(x) is not np.ndarray:
+            x = plain(x, f"{op}: an operand")
         if x.dtype.hasobject:
             raise TypeError(
                 f"{op}: an array of dtype object (at {caller()}); "
@@ -250,7 +254,7 @@ def constant(x: Any, op: Op | None = None) -> Array:
         if not flags.writeable and flags.owndata:
             return x
         x = x.copy()
-        x.flags.writeable = False
+        x.setflags(write=False)
         return x
     if isinstance(x, np.generic) or hasattr(x, "__array_function__"):
         return x
@@ -361,9 +365,19 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return node
 
     def reflected(self: Tensor, other: Any) -> Any:
-        if type(other) in _NUMBERS or is_operand(other):
-            return record(op, (other, self), _NO_ATTRS)
-        return NotImplemented
+        kind = type(other)
+        if _modes or not (kind is ndarray or kind is float or kind is int):
+            if kind in _NUMBERS or is_operand(other):
+                return record(op, (other, self), _NO_ATTRS)
+            return NotImplemented
+        if kind is ndarray:
+            other = constant(other, op)
+        value = self._value if self._lent is None else self.settle()
+        try:
+            data = forward(other, value)
+        except (ValueError, TypeError, IndexError) as cause:
+            raise explain(name, (other, value), _NO_ATTRS, cause) from cause
+        return computed(data, op, (other, self), _NO_ATTRS, differentiable and self._requires)
 
     return method, reflected
 
@@ -458,7 +472,7 @@ class Tensor(Node):
             if not value.ndim:
                 return value[()]
             if self.op is not None:
-                value.flags.writeable = False
+                value.setflags(write=False)
             elif self._lent is None:
                 # The user may write into what we hand out: the graph, and the views that its
                 # nodes hold, keep the array they have seen.
@@ -485,22 +499,54 @@ class Tensor(Node):
         if _modes and (capture := _capture.get()) is not None:
             capture.assign(self, value, cast=True)
             return
-        if isinstance(value, Node):
+        kind = type(value)
+        if kind is not np.ndarray and isinstance(value, Node):
             value = value._value if value._lent is None else value.settle()
+            kind = type(value)
         old = self._value
-        if self.op is None and type(value) is type(old) and (
+        if kind is type(old) and self.op is None and (
             value.dtype == old.dtype and value.shape == old.shape
         ):
-            if type(value) is np.ndarray:
+            if kind is np.ndarray:
                 if value.base is not None:  # somebody may write through what it is a view of
                     value = value.copy()
-                value.flags.writeable = False
+                value.setflags(write=False)
             self._value = value
             self._lent = None
             self._born = tick()
         else:
             self._check_assigned(value)
             self._replace(as_data(value, old.dtype))
+
+    def writable(self) -> Array:
+        """A leaf's array, to be written into and then handed to :meth:`assign`.
+
+        The leaf's own where nobody else can see it, otherwise a copy: an update of large arrays in
+        place. Graphs computed from the leaf are out of date as soon as it is handed out. A scalar
+        comes as it is, since it cannot be written into.
+
+        Raises :class:`MutationError` for a computed Tensor, :class:`CompileError` in a compiled
+        function.
+
+        >>> x = ag.tensor([1.0, 2.0])
+        >>> value = x.writable()
+        >>> value *= 10
+        >>> x.assign(value)
+        >>> x
+        tensor([10., 20.])
+        """
+        self.read("t.writable()")
+        self._check_replaced(self._value)
+        if self._lent is not None:
+            self.settle()
+        alone = self._lent is None and is_alone(self)
+        self._born = tick()
+        value = self._value
+        if type(value) is np.ndarray and (not alone or value.base is not None):
+            return value.copy()
+        if type(value) is np.ndarray:
+            value.setflags(write=True)
+        return value
 
     def _check_assigned(self, value: Any) -> None:
         if np.shape(value) != self.shape:
@@ -667,8 +713,10 @@ class Tensor(Node):
             capture.backward(self, grad, create_graph)
             return
         seed = self._seed(grad, create_graph)
-        route = reach((self,))
-        keep = retained(route) if _any_retained else frozenset()
+        route, keep = None, _NO_NODES
+        if _any_retained:
+            route = reach((self,))
+            keep = retained(route)
         if create_graph:
             with recording():
                 found = pull({self: seed}, route, recorded=True, keep=keep)
@@ -677,11 +725,10 @@ class Tensor(Node):
                     found[node] = leaf(g, False)
         else:
             found = pull({self: seed}, route, keep=keep)
-        sums = []
         for node, g in found.items():
-            before = node._accumulated()  # type: ignore[attr-defined]
-            sums.append((node, g if before is None else sum_of_gradients(before, g)))
-        for node, g in sums:
+            if getattr(node, "_grad", None) is not None:
+                found[node] = sum_of_gradients(node._accumulated(), g)  # type: ignore[attr-defined]
+        for node, g in found.items():
             node._set_grad(g)
 
     def _seed(self, grad: Any, create_graph: bool, name: str = "backward") -> Array:
@@ -701,7 +748,7 @@ class Tensor(Node):
                     f"cotangent: `y.backward(np.ones({self.shape}))`"
                 )
             if isinstance(value, np.generic) and not create_graph:
-                return type(value)(1)
+                return _ONES.get(type(value)) or type(value)(1)
             seed: Array = np.ones_like(value)
         elif isinstance(grad, Node):
             if grad._value.shape != self.shape:
@@ -729,7 +776,12 @@ class Tensor(Node):
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient: ``.grad`` is None again."""
-        self.grad = None
+        if _modes and (capture := _capture.get()) is not None:
+            capture.set_grad(self, None)
+        elif type(self._lent) is tuple:
+            self._set_grad(None)
+        else:
+            self._grad = None
 
     def retain_grad(self) -> None:
         """Let ``backward`` also store the gradient of this computed Tensor."""
@@ -765,18 +817,23 @@ class Tensor(Node):
                 return value[()]
             if self._lent is not None:
                 value = value.copy()
-            value.flags.writeable = False
+            value.setflags(write=False)
         return value
 
     def item(self) -> Any:
         """The single element as a Python number; raises for any other number of elements."""
-        if self._value.size != 1:
+        value = self._value
+        if type(value) is np.float64 or type(value) is np.float32:  # whose own item() takes long
+            if _modes:
+                self.read("t.item()")
+            return float(value)
+        if value.size != 1:
             raise ConversionError(
                 f"item: needs a Tensor with one element, got shape {self.shape} (at {caller()}); "
                 "`t.tolist()` gives all of them"
             )
         self.read("t.item()")
-        return self._value.item()
+        return value.item()
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
@@ -820,7 +877,7 @@ class Tensor(Node):
         if copy:
             return value.copy()
         value = value.view()
-        value.flags.writeable = False
+        value.setflags(write=False)
         return value
 
     def _scalar(self, what: str) -> Any:
@@ -1072,6 +1129,18 @@ class Tensor(Node):
     def copy(self) -> Tensor:
         """The Tensor itself: it never changes."""
         return self
+
+
+def _of_two(op: Op) -> Callable[[Any, Any], Any]:
+    """``op`` of two operands, one a Tensor; NotImplemented if it does not know the other."""
+    method, reflected = _binary(op.name)
+    return lambda a, b: method(a, b) if isinstance(a, Node) else reflected(b, a)
+
+
+dispatch.DIRECT.update({
+    ufunc: _unary(op.name) if ufunc.nin == 1 else _of_two(op)
+    for ufunc, op in UFUNCS.items() if type(op) is Op and ufunc.nin < 3
+})
 
 
 class At:

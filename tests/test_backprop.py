@@ -483,3 +483,49 @@ def test_an_array_is_taken_apart_without_an_array_of_zeros_for_each_part(monkeyp
     loss.backward()
     assert len(made) == 1
     assert x.grad[:, 0].tolist() == [2 * k * k for k in range(40)]
+
+
+# What the walk comes to, and in which order. -----------------------------------------------------
+
+
+def test_a_leaf_behind_structural_zeros_alone_gets_zeros():
+    x, z = (ag.tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    (np.floor(np.exp(x) * 2.0).sum() + z.sum()).backward()
+    assert x.grad.tolist() == [0.0, 0.0, 0.0] and z.grad.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_term_arrives_after_a_structural_zero():
+    x = ag.tensor(np.full(2, 0.5), requires_grad=True)
+    y = x * 3.0
+    (np.rint(y) + np.exp(np.rint(y)) + y * y).sum().backward()  # the youngest path brings nothing
+    np.testing.assert_allclose(x.grad, 18 * x.numpy(force=True))
+
+
+def test_a_replaced_constant_operand_is_noticed():
+    """Also one that no gradient goes to, and one in a place for which an op has no rule."""
+    x = ag.tensor(np.ones(3), requires_grad=True)
+    factor, index = ag.tensor([1.0, 2.0, 3.0]), ag.tensor([0, 2])
+    for y, leaf in ((x * factor, factor), (x[index], index)):
+        loss = y.sum()
+        leaf.assign(leaf.numpy() * 0)
+        with pytest.raises(ag.StaleGraphError, match="changed after"):
+            loss.backward()
+    assert x.grad is None
+
+
+def test_a_walk_that_finds_a_stale_value_late_changes_no_gradient():
+    x, old = (ag.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    loss = (np.exp(old * 1.0) * x).sum()  # the way to x is walked first
+    old.assign([3.0, 4.0])
+    with pytest.raises(ag.StaleGraphError):
+        loss.backward()
+    assert x.grad is None and old.grad is None
+
+
+def test_a_sum_s_terms_share_no_array():
+    """The rule of a sum hands its cotangent on as it is."""
+    x, y, z = (ag.tensor(np.ones(3), requires_grad=True) for _ in range(3))
+    (x + y + z + x).sum().backward()
+    assert x.grad.tolist() == [2.0] * 3 and y.grad.tolist() == z.grad.tolist() == [1.0] * 3
+    arrays = [x.grad, y.grad, z.grad]
+    assert not any(np.shares_memory(a, b) for a in arrays for b in arrays if a is not b)

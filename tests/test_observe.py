@@ -373,11 +373,14 @@ def instructions(f, *args):
             count += 1
         return trace
 
+    gc.collect()
+    gc.disable()  # it may run callbacks of others
     sys.settrace(trace)
     try:
         f(*args)
     finally:
         sys.settrace(None)
+        gc.enable()
     return count
 
 

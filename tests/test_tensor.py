@@ -438,6 +438,80 @@ def test_the_value_of_a_computed_node_is_read_only(compute):
         y.data = np.ones(2)
 
 
+def writable(t):
+    value = t.writable()
+    value += 7.0
+    t.assign(value)
+
+
+CHANGES.append(writable)
+
+
+def test_a_leaf_s_own_array_is_written_into_where_nobody_else_sees_it():
+    x = ag.tensor([1.0, 2.0])
+    where = x.numpy().__array_interface__["data"][0]
+    value = x.writable()
+    assert value.__array_interface__["data"][0] == where and value.flags.writeable
+    value *= 10
+    x.assign(value)
+    assert x.tolist() == [10.0, 20.0] and not x.numpy().flags.writeable
+
+
+@pytest.mark.parametrize("hold", [
+    lambda x: x.numpy(), lambda x: x.data, np.asarray, lambda x: x.numpy()[:1],
+    lambda x: np.reshape(x, (2, 1)), lambda x: x.detach(), lambda x: memoryview(x.numpy()),
+    lambda x: ag.Graph(x * 1.0).nodes and x.T,
+])
+def test_what_anybody_else_holds_is_copied_to_be_written_into(hold):
+    x = ag.tensor([1.0, 2.0])
+    held = hold(x)
+    before = np.array(held.numpy() if isinstance(held, ag.Tensor) else held)
+    value = x.writable()
+    value *= 10
+    x.assign(value)
+    after = held.numpy() if isinstance(held, ag.Tensor) else held
+    assert np.array_equal(after, before) and x.tolist() == [10.0, 20.0]
+
+
+def test_what_is_written_into_is_out_of_date_at_once():
+    x = ag.tensor([1.0, 2.0], requires_grad=True)
+    loss = (x * x).sum()
+    x.writable()
+    with pytest.raises(ag.StaleGraphError):
+        loss.backward()
+    assert x.grad is None
+
+
+def test_what_was_written_through_data_is_what_is_written_into():
+    x = ag.tensor([1.0, 2.0])
+    held = x.data
+    held[0] = 5.0
+    value = x.writable()
+    assert value.tolist() == [5.0, 2.0]
+    value += 1.0
+    assert held.tolist() == [5.0, 2.0]
+
+
+def test_a_scalar_leaf_and_a_computed_tensor_to_be_written_into():
+    x = ag.tensor(2.0)
+    value = x.writable()
+    value += 1.0
+    x.assign(value)
+    assert x.item() == 3.0
+    y = x * 1.0
+    with pytest.raises(ag.MutationError, match="computed by multiply"):
+        y.writable()
+    with pytest.raises(ag.CompileError, match=r"t\.writable"):
+        ag.compile(lambda: x.writable())()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.complex64])
+def test_item_is_python_s_own_number(dtype):
+    item = ag.tensor(dtype(2)).item()
+    assert item == 2 and type(item) is type(dtype(2).item())
+    assert type(ag.tensor([dtype(2)]).item()) is type(item)
+
+
 def test_an_array_handed_to_assign_is_read_only_afterwards():
     x, a = leaf([1.0, 2.0]), np.array([3.0, 4.0])
     x.assign(a)

@@ -25,6 +25,7 @@ from ..op import (
     lift,
     refuse_complex,
     refuse_options,
+    same,
     zero,
 )
 from .shaping import astype
@@ -45,12 +46,12 @@ _SHAPES = (case(()), case((3,)), case((2, 3)), case((0,)), case((1, 2)), case((2
 
 add = define(
     "add", operator.add,
-    (lambda g, y, a, b: g, lambda g, y, a, b: g),
+    (same, same),
     "a + b", domain=(REAL, REAL), cases=_BROADCAST, numpy=np.add,
 )
 subtract = define(
     "subtract", operator.sub,
-    (lambda g, y, a, b: g, lambda g, y, a, b: -g),
+    (same, lambda g, y, a, b: -g),
     "a - b", domain=(REAL, REAL), cases=_BROADCAST, numpy=np.subtract,
 )
 multiply = define(
@@ -108,13 +109,13 @@ floor_divide = define(
 )
 remainder = define(
     "remainder", operator.mod,
-    (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b)),
+    (same, lambda g, y, a, b: -g * np.floor_divide(a, b)),
     "a - b floor(a / b)", domain=(REAL, POSITIVE), cases=_BROADCAST, numpy=np.remainder,
 )
 fmod = define(
     "fmod", np.fmod,
     # The quotient is a whole number; dividing what was taken off gives it without a step's error.
-    (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.rint((a - y) / b)),
+    (same, lambda g, y, a, b: -g * np.rint((a - y) / b)),
     "a - b trunc(a / b)", domain=(REAL, POSITIVE), cases=_BROADCAST, numpy=np.fmod,
 )
 
