@@ -86,6 +86,8 @@ def _reduced(
     name: str, losses: Any, reduction: str, sample_weight: Any = None, scale: Any = None
 ) -> Any:
     """One number of the losses. ``scale``: by what each has been multiplied already."""
+    if reduction == "mean" and sample_weight is None and scale is None and losses.size:
+        return losses.mean()
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{name}: reduction is 'mean', 'sum' or 'none', got {reduction!r}")
     shape = tuple(losses.shape)
@@ -138,9 +140,15 @@ def _check_weights(weights: Any, name: str, what: str, some: bool) -> None:
         raise ValueError(f"{name}: {what} is 0 everywhere: there is nothing to average")
 
 
+#: Up to so many elements Python itself looks at them: NumPy takes longer to begin.
+_FEW = 64
+#: The probabilities of what is known, as nearly all targets are.
+_CERTAIN = frozenset((0.0, 1.0))
+
+
 def _largest(values: Any) -> Any:
-    """The largest of one or more integers; of few, by Python: NumPy takes longer to begin."""
-    return max(values.ravel().tolist()) if values.size <= 64 else np.maximum.reduce(values, None)
+    """The largest of one or more integers."""
+    return max(values.ravel().tolist()) if values.size <= _FEW else np.maximum.reduce(values, None)
 
 
 #: Unsigned integers of the same bytes, and what 1 looks like there: floating point numbers from
@@ -153,6 +161,10 @@ _BITS: dict[np.dtype[Any], tuple[np.dtype[Any], int]] = {
 
 def _check_probabilities(values: Any, name: str, what: str) -> None:
     """Raise unless all are in [0, 1]."""
+    if type(values) is np.ndarray and values.size <= _FEW and (
+        _CERTAIN.issuperset(values.ravel().tolist())
+    ):
+        return
     known = _BITS.get(values.dtype)
     if known and isinstance(values, (np.ndarray, np.generic)) and values.size:
         unsigned, one = known
@@ -359,7 +371,8 @@ def bce_with_logits(
     name = "bce_with_logits"
     target = _same_shape(name, logits, target)
     _check(_check_probabilities, target, name, "target")
-    target = _smoothed(name, target, label_smoothing)
+    if label_smoothing:
+        target = _smoothed(name, target, label_smoothing)
     if class_weight is None:
         return _reduced(name, ag.softplus(logits) - logits * target, reduction, sample_weight)
     weights = _class_weights(name, class_weight, 2, logits.dtype)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Unpack
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import numpy as np
 
-from .optimizer import Array, Optimizer, Options, Parameters, Rate, between
+from .optimizer import Array, Optimizer, Options, Parameters, Rate, between, scalars
 
 __all__ = ["AMSGrad", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Lion", "NAdam", "RMSProp"]
 
@@ -220,8 +221,8 @@ class Adam(Optimizer):
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
     ) -> tuple[Array, tuple[Array, ...]]:
-        rate, eps = coefficients
-        m, v = moments(grad, state, self.betas)
+        rate, eps, *averaging = scalars(grad, *coefficients, *_averaging(self.betas))
+        m, v = moments(grad, state, averaging)
         spread = np.sqrt(v)
         spread += eps
         change = m / spread
@@ -229,15 +230,25 @@ class Adam(Optimizer):
         return value - change, (m, v)
 
 
+def _averaging(betas: tuple[float, float]) -> tuple[float, float, float, float]:
+    """β₁, 1 - β₁, β₂, 1 - β₂."""
+    beta1, beta2 = betas
+    return beta1, 1 - beta1, beta2, 1 - beta2
+
+
 def moments(
-    grad: Array, state: tuple[Array, ...], betas: tuple[float, float]
+    grad: Array, state: tuple[Array, ...], averaging: Sequence[Any]
 ) -> tuple[Array, Array]:
     """β₁ m + (1 - β₁) g and β₂ v + (1 - β₂) g²."""
-    beta1, beta2 = betas
     m, v = state[:2]
+    beta1, rest1, beta2, rest2 = averaging
     m = beta1 * m
-    m += (1 - beta1) * grad
-    return m, _averaged(v, grad * grad, beta2)
+    m += rest1 * grad
+    square = grad * grad
+    square *= rest2
+    v = beta2 * v
+    v += square
+    return m, v
 
 
 class AMSGrad(Adam):
@@ -260,8 +271,8 @@ class AMSGrad(Adam):
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
     ) -> tuple[Array, tuple[Array, ...]]:
-        rate, eps = coefficients
-        m, v = moments(grad, state, self.betas)
+        rate, eps, *averaging = scalars(grad, *coefficients, *_averaging(self.betas))
+        m, v = moments(grad, state, averaging)
         largest = np.maximum(state[2], v)
         spread = np.sqrt(largest)
         spread += eps
@@ -352,8 +363,10 @@ class NAdam(Adam):
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
     ) -> tuple[Array, tuple[Array, ...]]:
-        of_mean, of_gradient, eps = coefficients
-        m, v = moments(grad, state, self.betas)
+        of_mean, of_gradient, eps, *averaging = scalars(
+            grad, *coefficients, *_averaging(self.betas)
+        )
+        m, v = moments(grad, state, averaging)
         spread = np.sqrt(v)
         spread += eps
         change = of_mean * m

@@ -6,7 +6,7 @@ from typing import Unpack
 
 import numpy as np
 
-from .optimizer import Array, Optimizer, Options, Parameters, Rate, between
+from .optimizer import Array, Optimizer, Options, Parameters, Rate, between, scalars
 
 __all__ = ["SGD", "Momentum", "Nesterov"]
 
@@ -52,14 +52,15 @@ class SGD(Optimizer):
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
     ) -> tuple[Array, tuple[Array, ...]]:
-        (lr,) = coefficients
         if not state:
+            (lr,) = scalars(grad, *coefficients)
             return value - lr * grad, ()
-        velocity = self.momentum * state[0]
+        lr, momentum = scalars(grad, *coefficients, self.momentum)
+        velocity = momentum * state[0]
         velocity += grad
         if not self.nesterov:
             return value - lr * velocity, (velocity,)
-        ahead = self.momentum * velocity
+        ahead = momentum * velocity
         ahead += grad
         return value - lr * ahead, (velocity,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias, TypedDict
 
@@ -15,7 +15,7 @@ from ..module import Parameter
 from ..schedules import Schedule
 from .clip import clipped_norm, clipped_value
 
-__all__ = ["Array", "Optimizer", "Options", "Parameters", "Rate", "between"]
+__all__ = ["Array", "Optimizer", "Options", "Parameters", "Rate", "between", "scalars"]
 
 Array: TypeAlias = Any
 #: A learning rate: a number, or a function of the number of steps taken so far.
@@ -154,48 +154,61 @@ class Optimizer:
             with ag.no_grad():
                 self._record()
             return
-        rules = self._rules()
-        numbers = [numbers_of(rule, self.steps) for rule in rules]
-        for i, new, state in self._updates(rules, numbers):
+        for i, new, state in self._updates(in_place=True):
             self.parameters[i].assign(new)
-            for cell, after in zip(self._state[i], state, strict=True):
-                cell.assign(after)
+            if state:
+                for cell, after in zip(self._state[i], state, strict=True):
+                    cell.assign(after)
             self._started[i] = True
         self.steps += 1
 
     def changes(self) -> list[Array | None]:
         """What a step would add to each parameter now; nothing is changed."""
-        rules = self._rules()
         found: list[Array | None] = [None] * len(self.parameters)
-        for i, new, _ in self._updates(rules, [numbers_of(rule, self.steps) for rule in rules]):
+        for i, new, _ in self._updates():
             found[i] = new - self.parameters[i].numpy(force=True)
         return found
 
-    def _updates(self, rules: Sequence[Any], numbers: Sequence[tuple[float, ...]]) -> Any:
-        """The number, new value and new state of every parameter that has a gradient."""
+    def _updates(
+        self, in_place: bool = False
+    ) -> Iterator[tuple[int, Array, tuple[Array, ...]]]:
+        """The number, new value and new state of every parameter that has a gradient.
+
+        ``in_place``: whether they may lie where the old ones are.
+        """
+        rules = self._rules()
+        numbers = [numbers_of(rule, self.steps) for rule in rules]
         gradients = self._gradients()
         i = -1
         for group, rule, coefficients in zip(self.groups, rules, numbers, strict=True):
+            bare = not rule.weight_decay
             for parameter in group["params"]:
                 i += 1
                 grad = gradients[i]
                 if grad is None:
                     continue
+                cells = self._state[i]
                 value = parameter.numpy(force=True)
-                state = tuple([cell.numpy() for cell in self._state[i]])
                 if value.size > 2 * _BLOCK:
-                    new, state = _in_blocks(rule, value, grad, state, coefficients)
+                    del value  # or it could not be written into
+                    new, state = _in_blocks(rule, parameter, grad, cells, coefficients, in_place)
                 else:
-                    new, state = updated(rule, value, grad, state, coefficients)
+                    old = tuple([cell.numpy() for cell in cells]) if cells else ()
+                    if bare:
+                        new, state = rule.update(value, grad, old, *coefficients)
+                    else:
+                        new, state = updated(rule, value, grad, old, coefficients)
                 yield i, new, state
 
     def _gradients(self) -> list[Any]:
         """The gradients, clipped if that is asked for."""
         found: list[Any] = [p.grad for p in self.parameters]
         if not ag.is_compiling():
-            for i, g in enumerate(found):
-                if isinstance(g, ag.Tensor):  # by backward(create_graph=True)
-                    found[i] = g.numpy(force=True)
+            # Tensors are left by backward(create_graph=True).
+            found = [
+                g if type(g) is np.ndarray or not isinstance(g, ag.Tensor) else g.numpy(force=True)
+                for g in found
+            ]
         if self.clip_value is not None:
             found = clipped_value(found, self.clip_value)
         if self.clip_norm is not None:
@@ -374,19 +387,54 @@ def updated(
 
 
 def _in_blocks(
-    rule: Any, value: Array, grad: Array, state: tuple[Array, ...], numbers: tuple[float, ...]
+    rule: Any, parameter: ag.Tensor, grad: Array, cells: tuple[ag.Tensor, ...],
+    numbers: tuple[float, ...], in_place: bool,
 ) -> tuple[Array, tuple[Array, ...]]:
-    """``updated``, a block at a time: the same numbers, several times less memory traffic."""
-    old = [np.ascontiguousarray(x).reshape(-1) for x in (value, grad, *state)]
-    new = [np.empty(x.shape, x.dtype) for x in (value, *state)]
-    flat = [x.reshape(-1) for x in new]
-    for begin in range(0, value.size, _BLOCK):
+    """``updated``, a block at a time: the same numbers, several times less memory traffic.
+
+    ``in_place``: whether to write them over the old ones, where those are rows in memory.
+    """
+    leaves = (parameter, *cells)
+    if in_place:
+        old = [leaf.writable() for leaf in leaves]
+        new = [x if x.flags.c_contiguous else np.empty(x.shape, x.dtype) for x in old]
+    else:
+        old = [leaf.numpy(force=True) for leaf in leaves]
+        new = [np.empty(x.shape, x.dtype) for x in old]
+    g = np.ascontiguousarray(grad).reshape(-1)
+    sources = [np.ascontiguousarray(x).reshape(-1) for x in old]
+    targets = [x.reshape(-1) for x in new]
+    for begin in range(0, g.size, _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        v, g, *s = [x[block] for x in old]
-        result, after = updated(rule, v, g, tuple(s), numbers)
-        for target, part in zip(flat, (result, *after), strict=True):
+        value, *state = [x[block] for x in sources]
+        result, after = updated(rule, value, g[block], tuple(state), numbers)
+        for target, part in zip(targets, (result, *after), strict=True):
             target[block] = part
     return new[0], tuple(new[1:])
+
+
+#: Arrays of up to so many elements are multiplied faster than NumPy converts a Python number.
+_SMALL = 1 << 12
+_converted: dict[Any, tuple[Array, ...]] = {}
+
+
+def scalars(like: Array, *numbers: float) -> tuple[Any, ...]:
+    """Numbers to compute with on ``like``, of its dtype if it is a small array.
+
+    NumPy takes longer to convert a Python number, at every operation, than to multiply a small
+    array with it. The result of the operation is the same.
+    """
+    if type(like) is not np.ndarray or like.size > _SMALL:
+        return numbers
+    key = like.dtype.char, numbers
+    found = _converted.get(key)
+    if found is None:
+        if any(isinstance(x, ag.Tensor) for x in numbers):  # a rate that is learned
+            return numbers
+        if len(_converted) >= 64:  # a rate that changes with each step
+            _converted.clear()
+        found = _converted[key] = tuple([np.array(x, like.dtype) for x in numbers])
+    return found
 
 
 def between(name: str, setting: str, value: float, low: float = 0.0, high: float = 1.0) -> None:
