@@ -13,11 +13,12 @@ from typing import Any
 from . import report
 from .handwritten import Handwritten
 from .harness import SAMPLES_PER_TURN, Result, measure
-from .ours import BareLoop, Ours, OursEager
+from .ours import BareLoop, Ours, OursEager, OursNative
 from .peers import HipsAutograd, Jax, Micrograd, ScikitLearn, Torch
 from .workloads import ROWS, Digits, Loop
 
 CONTENDERS: dict[str, type] = {
+    "ours native": OursNative,
     "ours": Ours,
     "ours eager": OursEager,
     "handwritten": Handwritten,
@@ -91,7 +92,7 @@ def main() -> None:
     if find_spec("sklearn") is None:
         rows = [row for row in rows if not isinstance(row.task, Digits)]
         absent["the digits"] = "they come with scikit-learn"
-    versions = [f"{n} {c.version}" for n, c in contenders.items() if n not in ALWAYS]
+    versions = [f"{n} {c.version}" for n, c in contenders.items() if n not in (*ALWAYS, "ours native")]
     facts |= {"peers": ", ".join(versions) or "none", "threads": report.threads(contenders)}
     lines = report.header(facts, absent, turns)
     if not options.markdown:

@@ -107,7 +107,7 @@ class OursEager:
         return self.fit(task, compile=False)
 
     def fit(
-        self, task: Digits, compile: bool
+        self, task: Digits, compile: bool | str
     ) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
         nn = self.nn
         x, labels, _, _ = task.data
@@ -133,15 +133,16 @@ class Ours(OursEager):
     is the eager engine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, executor: str = "numpy") -> None:
         super().__init__()
+        self.executor = executor
         if not hasattr(self.ag, "compile"):
             raise ImportError(
                 "this autograd_core has no `ag.compile`; measure `--only 'ours eager'` and peers"
             )
 
     def compile(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return self.ag.compile(f)  # type: ignore[no-any-return]
+        return self.ag.compile(f, executor=self.executor)  # type: ignore[no-any-return]
 
     def moons(self, task: Moons) -> Callable[[], list[Any]]:
         """The graph is built once; each step computes it from the leaves' present values."""
@@ -159,7 +160,7 @@ class Ours(OursEager):
         return step
 
     def digits(self, task: Digits) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
-        return self.fit(task, compile=True)
+        return self.fit(task, compile=self.executor)
 
     def loop(self, task: Loop) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
         nn = self.nn
@@ -179,6 +180,28 @@ class Ours(OursEager):
         step = self.training_step(task.training)
         x, labels = task.training.inputs, task.training.labels
         return lambda: float(self.compile(step)(x, labels).item())
+
+
+class OursNative:
+    """The same as machine code, in the rows that compile functions again and again: a first call
+    makes code that later ones in the same process find there."""
+
+    def __init__(self) -> None:
+        self.ours = Ours("native")
+        self.ours.compile(lambda x: x)  # raises where LLVM is missing
+        self.version = self.ours.version
+
+    def training(self, task: Training) -> Callable[[], float]:
+        return self.ours.training(task)
+
+    def recurrent(self, task: Recurrent) -> Callable[[], float]:
+        return self.ours.recurrent(task)
+
+    def expression(self, task: Expression) -> Callable[[], np.ndarray]:
+        return self.ours.expression(task)
+
+    def digits(self, task: Digits) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+        return self.ours.digits(task)
 
 
 class BareLoop:

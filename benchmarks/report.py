@@ -55,6 +55,10 @@ def threads(contenders: Mapping[str, Any]) -> str:
     return settings + (f" ({', '.join(dict.fromkeys(known))})" if known else "")
 
 
+#: What the others are compared with: the first of these that takes part in a row.
+OURS = ("ours native", "ours")
+
+
 def duration(nanoseconds: float) -> str:
     """Three significant digits and a unit."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
@@ -84,14 +88,15 @@ def header(facts: Mapping[str, str], absent: Mapping[str, str], turns: int) -> l
 
 
 def cells(result: Result, names: list[str]) -> list[str]:
-    """One row: a time each, and after it ours / theirs in brackets."""
-    ours = result.timings.get("ours")
+    """One row: a time each, and after it ours / theirs in brackets; ours natively where it is."""
+    timed = [name for name in OURS if name in result.timings and name in names]
+    ours = result.timings[timed[0]] if timed else None
     row = [result.row.title]
     for name in names:
         timing = result.timings.get(name)
         if timing is None:
             row.append("-")
-        elif ours is None or name == "ours":
+        elif ours is None or name == timed[0]:
             row.append(duration(timing.median))
         else:
             ratio = ours.median / timing.median
@@ -109,7 +114,9 @@ def table(results: list[Result], names: list[str]) -> list[str]:
     for first, *others in rows:
         padded = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
         lines.append("| " + " | ".join([first.ljust(widths[0]), *padded]) + " |")
-    bracket = "; in brackets ours / theirs, below 1 ours is faster" if "ours" in names else ""
+    bracket = ""
+    if any(name in names for name in OURS):
+        bracket = "; in brackets ours / theirs, where ours is the first with a time in the row"
     return [f"Median time per step{bracket}; - takes no part.", "", *lines]
 
 

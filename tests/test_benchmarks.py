@@ -35,7 +35,7 @@ from benchmarks.workloads import (
 ROOT = Path(__file__).parent.parent
 MODULE = {
     "torch": "torch", "jax": "jax", "autograd": "autograd", "micrograd": "micrograd",
-    "scikit-learn": "sklearn",
+    "ours native": "llvmlite", "scikit-learn": "sklearn",
 }
 EAGER = load(["ours eager"])[0]["ours eager"]
 TINY = next(row.task for row in ROWS if row.name == "tiny")
@@ -309,6 +309,10 @@ def test_the_table_shows_medians_and_ours_over_theirs():
     ]
     much = Result(row, 1, {"ours": Timing([2.0] * 5), "other": Timing([1000.0] * 5)})
     assert report.cells(much, ["ours", "other"])[-1] == "1.00 us (0.002)"
+    times = {"ours native": Timing([500.0] * 5), **result.timings}
+    assert report.cells(Result(row, 1, times), ["ours native", "ours", "other"])[1:] == [
+        "500 ns", "1.50 us (0.33)", "3.00 us (0.17)",
+    ]
     lines = report.table([result], ["ours", "other", "absent"])
     assert lines[-1].startswith("| a row") and "3.00 us (0.50)" in lines[-1]
     assert len({len(line) for line in lines[2:]}) == 1  # aligned
