@@ -92,7 +92,8 @@ def main() -> None:
     if find_spec("sklearn") is None:
         rows = [row for row in rows if not isinstance(row.task, Digits)]
         absent["the digits"] = "they come with scikit-learn"
-    versions = [f"{n} {c.version}" for n, c in contenders.items() if n not in (*ALWAYS, "ours native")]
+    peers = {n: c for n, c in contenders.items() if n not in (*ALWAYS, "ours native")}
+    versions = [f"{n} {c.version}" for n, c in peers.items()]
     facts |= {"peers": ", ".join(versions) or "none", "threads": report.threads(contenders)}
     lines = report.header(facts, absent, turns)
     if not options.markdown:

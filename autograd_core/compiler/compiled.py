@@ -37,7 +37,7 @@ from ..tensor import (
 )
 from .calls import MISSED, direct
 from .capture import Capture, RunEagerly, kind_of
-from .executors import EXECUTORS
+from .executors import EXECUTORS, Executor
 from .passes import optimise
 from .program import Program, Type, Var
 
@@ -247,6 +247,11 @@ class Compiled:
             f, [x for x in static if isinstance(x, int)],
             [x for x in static if isinstance(x, str)], effects, executor,
         )
+
+    @property
+    def executor(self) -> Executor:
+        """What runs the programs."""
+        return EXECUTORS[self._executor]()
 
     @property
     def recompiles(self) -> int:
@@ -621,8 +626,8 @@ class Compiled:
         program, sources = capture.lower(outputs, updates, [g for _, g in kept], self._effects)
 
         plan.before = program
-        passes, prepare = EXECUTORS[self._executor]()
-        plan.after = optimise(program, passes=passes)
+        executor = self.executor
+        plan.after = optimise(program, passes=executor.passes)
         # A gradient that is an input, or a view of one, would be another as soon as the caller or
         # an update writes into that: it is an output, which is a copy.
         after, inputs = plan.after, {*plan.after.inputs, *plan.after.constants}
@@ -631,7 +636,7 @@ class Compiled:
             outputs=(*after.outputs, *(x for x, m in zip(after.kept, moved, strict=True) if m)),
             kept=tuple(x for x, m in zip(after.kept, moved, strict=True) if not m),
         )
-        plan.executable = prepare(plan.after, len(capture.arguments))
+        plan.executable = executor.prepare(plan.after, len(capture.arguments))
         self._note_inputs(plan, capture, sources)
         for (t, _), m in zip(kept, moved, strict=True):
             if m:

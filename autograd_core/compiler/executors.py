@@ -1,21 +1,27 @@
-"""The seam behind which executors stand: what makes a callable of a program, by name.
-
-An executor is its passes and a function ``prepare(program, n_arguments)`` whose result is called
-with the first ``n_arguments`` inputs and bound to the others.
-"""
+"""The seam behind which executors stand: what makes a callable of a program, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from . import numpy_executor
 from .passes import PASSES, Pass
+from .program import Program, Var
 
-__all__ = ["EXECUTORS"]
+__all__ = ["EXECUTORS", "Executor"]
 
-Executor: TypeAlias = tuple[Sequence[tuple[str, Pass]], Callable[..., Any]]
+Memory = Callable[[Program, int | None], tuple[dict[Var, tuple[int, int]], dict[Var, Var]]]
+
+
+class Executor(NamedTuple):
+    """``passes`` make of a program what it runs. ``prepare(program, n_arguments)`` gives what is
+    called with the first inputs and bound to the others. ``memory`` tells where values lie."""
+
+    passes: Sequence[tuple[str, Pass]]
+    prepare: Callable[..., Any]
+    memory: Memory
 
 
 def _native() -> Executor:
@@ -28,10 +34,11 @@ def _native() -> Executor:
             "compile: executor='native' needs llvmlite; pip install 'autograd-core[native]', or "
             "use executor='numpy'", name="llvmlite",
         ) from None
-    return native.PASSES, native.prepare
+    return Executor(native.PASSES, native.prepare, native.memory)
 
 
 #: By name: a function that gives an executor, and raises where something that it needs is missing.
 EXECUTORS: dict[str, Callable[[], Executor]] = {
-    "numpy": lambda: (PASSES, numpy_executor.prepare), "native": _native,
+    "numpy": lambda: Executor(PASSES, numpy_executor.prepare, numpy_executor.memory),
+    "native": _native,
 }

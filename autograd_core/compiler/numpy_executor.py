@@ -73,11 +73,8 @@ def memory(
     The place in the arena of each value that has one, as an offset and a number of bytes; and for
     each value that is written over an input, that input.
     """
-    writer = _Writer(program, len(program.inputs) if n_arguments is None else n_arguments)
-    writer.place()
-    buffers, places, _ = writer.layout()
-    within = {x: (offset, t.nbytes) for x, (offset, t) in zip(buffers, places, strict=True)}
-    return within, dict(writer.in_place)
+    return _Writer(
+        program, len(program.inputs) if n_arguments is None else n_arguments).memory()
 
 
 class Executable:
@@ -318,6 +315,13 @@ class _Writer:
                 offset += part * x.type.dtype.itemsize
             places.append((layout.offsets[index[y]] + offset, x.type))
         return buffers, places, layout.nbytes
+
+    def memory(self) -> tuple[dict[Var, tuple[int, int]], dict[Var, Var]]:
+        """See the function of this name."""
+        self.place()
+        buffers, places, _ = self.layout()
+        within = {x: (offset, t.nbytes) for x, (offset, t) in zip(buffers, places, strict=True)}
+        return within, dict(self.in_place)
 
     def _successor(self, x: Var, index: Mapping[Var, int]) -> int | None:
         """The operand whose memory ``x`` may take over, if an element-wise operation makes it."""

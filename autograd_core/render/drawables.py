@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..compiler.compiled import Compiled
-from ..compiler.passes import PASSES
+from ..compiler.executors import Memory
+from ..compiler.numpy_executor import memory as numpy_memory
 from ..compiler.program import Program
 from ..containers import flatten
 from ..errors import RenderError
@@ -51,8 +52,10 @@ def drawing_of(
     """What all faces of a picture are made from; the arguments are those of `to_dot`."""
     outputs = resolved(outputs, example)
     program, arguments = outputs, None
+    memory: Memory = numpy_memory
     if isinstance(outputs, Compiled):
         program, arguments = _recorded(outputs, stage, recording)
+        memory = outputs.executor.memory
     elif stage is not None or recording is not None:
         raise RenderError(
             f"`stage` and `recording` choose a program of a compiled function; a "
@@ -69,6 +72,7 @@ def drawing_of(
             arguments = None
         return collapsed(describe_program(
             program, shapes=shapes, title=title, buffers=buffers, arguments=arguments,
+            memory=memory,
         ), collapse)
     if buffers:
         raise RenderError("`buffers` shows the memory of a program: leave it out for a graph")
@@ -151,7 +155,8 @@ def _unchanged(f: Any) -> Iterator[None]:
 
 def _recorded(f: Compiled, stage: str | None, recording: int | None) -> tuple[Program, int]:
     """The program of a compiled function to draw, and how many of its inputs are arguments."""
-    names = [name for name, _ in PASSES]
+    passes = f.executor.passes
+    names = [name for name, _ in passes]
     if stage not in (None, "before", *names, "after"):
         known = ", ".join(map(repr, names))
         raise RenderError(
@@ -168,7 +173,7 @@ def _recorded(f: Compiled, stage: str | None, recording: int | None) -> tuple[Pr
     if stage in (None, "after"):
         return plan.after, arguments
     program = plan.before
-    for name, step in PASSES if stage != "before" else ():
+    for name, step in passes if stage != "before" else ():
         program = step(program)
         if name == stage:
             break

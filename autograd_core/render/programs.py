@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..compiler.numpy_executor import memory
+from ..compiler.executors import Memory
+from ..compiler.numpy_executor import memory as numpy_memory
 from ..compiler.program import Atom, Instruction, Program, Var, naming
 from ..errors import RenderError
 from .describe import (
@@ -28,7 +29,7 @@ _MAX_NODES_WITH_BUFFERS = 150
 
 def describe_program(
     program: Program, *, shapes: bool | None = None, title: str | None = None,
-    buffers: bool | None = None, arguments: int | None = None,
+    buffers: bool | None = None, arguments: int | None = None, memory: Memory = numpy_memory,
 ) -> Drawing:
     """Read a program into a `Drawing`, in time linear in its instructions and operands.
 
@@ -37,16 +38,16 @@ def describe_program(
     to which an edge leads back from the node of the update. Scalar constants are written into the
     instruction that uses them. Instructions that are run as one are drawn in a group.
 
-    With `buffers`, values that share memory have one colour, and its number; the first `arguments`
-    inputs are given at each call, by default all of them. Left at None, they are shown up to 150
-    instructions where `arguments` is known.
+    With `buffers`, values that share memory have one colour, and its number, as `memory` of the
+    executor tells; the first `arguments` inputs are given at each call, by default all of them.
+    Left at None, they are shown up to 150 instructions where `arguments` is known.
 
     Raises RenderError if the program is empty.
     """
     size = sum(1 for _ in _instructions(program))
     if buffers is None:
         buffers = arguments is not None and size <= _MAX_NODES_WITH_BUFFERS
-    shared, legend = _shared_memory(program, arguments) if buffers else ({}, ())
+    shared, legend = _shared_memory(program, memory(program, arguments)) if buffers else ({}, ())
     drawing = _Drawing(program, size <= MAX_NODES_WITH_SHAPES if shapes is None else shapes, shared)
     updated = dict(program.updates)
     for x in program.inputs:
@@ -72,10 +73,10 @@ def describe_program(
 
 
 def _shared_memory(
-    program: Program, arguments: int | None
+    program: Program, memory: tuple[dict[Var, tuple[int, int]], dict[Var, Var]]
 ) -> tuple[dict[Var, int], tuple[str, ...]]:
     """Numbers for values in the same memory, and what these are: of what more than one is in."""
-    within, in_place = memory(program, arguments)
+    within, in_place = memory
     shared: dict[Var, int] = {}
     legend: list[str] = []
     for value, x in in_place.items():

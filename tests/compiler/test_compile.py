@@ -20,7 +20,8 @@ def executor(request, monkeypatch):
     """Every test holds with the NumPy executor, in machine code where there is llvmlite, and with
     op-by-op interpretation, unoptimised."""
     if request.param == "reference":
-        monkeypatch.setitem(module.EXECUTORS, "numpy", lambda: ((), interpreter.prepare))
+        reference = module.Executor((), interpreter.prepare, None)
+        monkeypatch.setitem(module.EXECUTORS, "numpy", lambda: reference)
     elif request.param == "native":
         pytest.importorskip("llvmlite")
         monkeypatch.setitem(module.EXECUTORS, "numpy", module.EXECUTORS["native"])
@@ -690,12 +691,12 @@ def test_arguments_and_functions_that_cannot_be():
 
 def test_a_planted_fault_is_caught(monkeypatch):
     """An executor that forgets one update shows."""
-    passes, real = module.EXECUTORS["numpy"]()
+    executor = module.EXECUTORS["numpy"]()
 
     def forgetful(program, n):
-        return real(program.replace(updates=program.updates[:-1]), n)
+        return executor.prepare(program.replace(updates=program.updates[:-1]), n)
 
-    monkeypatch.setitem(module.EXECUTORS, "numpy", lambda: (passes, forgetful))
+    monkeypatch.setitem(module.EXECUTORS, "numpy", lambda: executor._replace(prepare=forgetful))
     with pytest.raises(AssertionError):
         test_twenty_training_steps_equal_eager(np.float64)
 

@@ -224,9 +224,9 @@ def _results_exchanged(program):
 
 @pytest.mark.parametrize("fault", [_operands_swapped, _signs_lost, _results_exchanged])
 def test_a_wrong_pass_is_noticed(fault, monkeypatch):
-    passes, prepare = compiled.EXECUTORS["numpy"]()
+    executor = compiled.EXECUTORS["numpy"]()
     monkeypatch.setitem(compiled.EXECUTORS, "numpy",
-                        lambda: ((*passes, ("fault", fault)), prepare))
+                        lambda: executor._replace(passes=(*executor.passes, ("fault", fault))))
     calls = [(np.array([1.0, 2.0]), np.array([0.5, 0.25]))] * 2
     with pytest.raises(AssertionError):
         check(lambda a, b: (-np.sin(a) - np.exp(b), a * b), *calls)

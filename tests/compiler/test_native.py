@@ -609,6 +609,22 @@ def test_it_is_drawn_and_explained():
     f(np.ones(3))
     assert "kernel(" in f.explain()
     assert "kernel" in ag.to_dot(f).source
+    model = nn.MLP([3, 4, 1], rng=0)
+    optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
+
+    @compiled
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = nn.losses.mse(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(np.ones((5, 3), np.float32), np.ones((5, 1), np.float32))
+    assert "updated in place" in ag.to_dot(step).source
+    assert "matmul" in ag.to_dot(step, stage="products").source
+    with pytest.raises(ag.RenderError, match="'kernels'"):
+        ag.to_dot(step, stage="fuse")
 
 
 def test_an_unknown_executor_is_an_error_that_names_the_others():

@@ -6,11 +6,11 @@ what they cannot do, NumPy does between them. Needs llvmlite (``pip install
 """
 
 from .. import passes
-from .executor import prepare
+from .executor import memory, prepare
 from .kernels import kernels
 from .machine import processor
 
-__all__ = ["PASSES", "kernels", "prepare", "processor"]
+__all__ = ["PASSES", "kernels", "memory", "prepare", "processor"]
 
 processor()  # says at once if it cannot run here
 

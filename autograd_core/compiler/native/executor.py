@@ -32,13 +32,21 @@ from .kernels import kernel
 from .machine import Operands, kernel_function
 from .schedule import Schedule
 
-__all__ = ["prepare"]
+__all__ = ["memory", "prepare"]
 
 
 def prepare(program: Program, n_arguments: int | None = None) -> Executable:
     """An executable of ``program``, as that of the NumPy executor."""
     return _NativeWriter(
         program, len(program.inputs) if n_arguments is None else n_arguments).finish()
+
+
+def memory(
+    program: Program, n_arguments: int | None = None
+) -> tuple[dict[Var, tuple[int, int]], dict[Var, Var]]:
+    """Where the values would lie that are not a kernel's own; see that of the NumPy executor."""
+    return _NativeWriter(
+        program, len(program.inputs) if n_arguments is None else n_arguments).memory()
 
 
 class _NativeWriter(_Writer):
