@@ -80,11 +80,12 @@ def test_the_index_is_up_to_date():
 
 
 def test_every_section_of_the_notes_has_its_experiment():
-    """In notebooks that exist, by titles that they have."""
+    """In notebooks that exist, by titles that they have; and no notebook is left out."""
     titles = {path.stem[:2]: re.findall(r"^# ## (.+)$", path.read_text(encoding="utf-8"), re.M)
               for path in SOURCES}
     notes = build.syllabus()
     assert len(notes) == 5
+    seen = set()
     for topic, sections in notes:
         assert topic and len({title for title, _ in sections}) == len(sections) > 5
         for title, experiments in sections:
@@ -92,6 +93,8 @@ def test_every_section_of_the_notes_has_its_experiment():
             for experiment in experiments:
                 number, _, section = experiment.partition(" ")
                 assert section in titles[number], experiment
+                seen.add(number)
+    assert seen == titles.keys()
 
 
 def test_an_experiment_that_is_not_there_is_no_link():
