@@ -549,9 +549,16 @@ def test_memory_is_given_back_with_the_function():
     f = compiled(lambda x: np.exp(x) + 1.0)
     f(np.ones(1000)), f(np.ones(1000))
     executable = weakref.ref(f._last.executable)
-    del f
+    (again,) = [x for x in vars_of(f) if type(x).__name__ == "_Again"]
+    code = weakref.ref(again.memory[-1][1])  # LLVM's engine
+    del f, again
     gc.collect()
-    assert executable() is None
+    assert executable() is None and code() is None
+
+
+def vars_of(f):
+    """What the source of the last plan names."""
+    return f._last.executable.run.__globals__.values()
 
 
 def test_threads_take_turns():

@@ -111,8 +111,8 @@ class _NativeWriter(_Writer):
         scratch = scratch[-scratch.ctypes.data % 64:]
         self.scratch += schedule.nbytes
         operands = Operands(tuple(table), tuple((x, number) for x, (_, number) in passed.items()))
-        function, method = kernel_function(schedule, operands, addresses, scratch)
-        again = _Again(function, step, operands, (addresses, scratch, method))
+        function, owned = kernel_function(schedule, operands, addresses, scratch)
+        again = _Again(function, step, operands, (addresses, scratch, owned))
         names = ", ".join(table.values())
         statics = f"({names}{',' if names else ''})"
         fill = self.known("locate", _locate)

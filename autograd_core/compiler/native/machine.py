@@ -84,45 +84,55 @@ def _host() -> _Processor:
 # Functions, by what they do. --------------------------------------------------------------------
 
 _lock = threading.Lock()
-#: Where the code of each function lies, and the engines that own the code.
+#: Where the code of each nest, product and tile lies, and the engines that own it, for good: the
+#: same few dozen serve every kernel. The code of a kernel itself goes with its function.
 _known: dict[Work | Tile, int] = {}
 _engines: list[Any] = []
 
 
-class _Module:
-    """LLVM functions under construction."""
+def _module() -> ir.Module:
+    module = ir.Module("kernel")
+    module.triple = processor().target.triple
+    module.data_layout = str(processor().target.target_data)
+    return module
+
+
+def _engine(module: ir.Module) -> Any:
+    """Machine code of a module.
+
+    As it stands: it is written in vectors and straight lines, of which LLVM's passes make nothing
+    faster, in ten times the time.
+    """
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    target, *_ = _host()
+    engine = llvm.create_mcjit_compiler(parsed, target)
+    engine.finalize_object()
+    return engine
+
+
+class _Functions:
+    """LLVM functions under construction, of what has not been compiled yet."""
 
     def __init__(self) -> None:
-        self.module = ir.Module("kernel")
-        self.module.triple = processor().target.triple
-        self.module.data_layout = str(processor().target.target_data)
+        self.module = _module()
         self.new: dict[Work | Tile, str] = {}
 
-    def function(self, key: Work | Tile, arity: Sequence[Any]) -> Any:
-        """The function for ``key``: its address if it has been compiled before."""
-        signature = ir.FunctionType(ir.VoidType(), arity)
-        if key in _known:
-            return ir.Constant(I64, _known[key]).inttoptr(ir.PointerType()), signature
-        if key not in self.new:
-            name = f"{type(key).__name__.lower()}{len(self.new)}"
-            self.new[key] = name
-            size = processor().vector_bytes
-            if isinstance(key, Nest):
-                nest_function(self.module, name, key, size)
-            elif isinstance(key, Tile):
-                tile_function(self.module, name, key, size)
-            elif isinstance(key, Product):
-                self._product(name, key)
-            else:
-                index_function(self.module, name, key)
-        return self.module.globals[self.new[key]], signature
-
-    def call(self, b: ir.IRBuilder, key: Work | Tile, arguments: Sequence[Any]) -> None:
-        f, signature = self.function(key, [x.type for x in arguments])
-        if isinstance(f, ir.Function):
-            b.call(f, arguments)
+    def add(self, key: Work | Tile) -> None:
+        """See to it that there is a function for ``key``."""
+        if key in _known or key in self.new:
+            return
+        name = f"{type(key).__name__.lower()}{len(self.new)}"
+        self.new[key] = name
+        size = processor().vector_bytes
+        if isinstance(key, Nest):
+            nest_function(self.module, name, key, size)
+        elif isinstance(key, Tile):
+            tile_function(self.module, name, key, size)
+        elif isinstance(key, Product):
+            self._product(name, key)
         else:
-            _call_address(b, f, signature, arguments)
+            index_function(self.module, name, key)
 
     def _product(self, name: str, product: Product) -> None:
         """A product, tile by tile."""
@@ -138,33 +148,38 @@ class _Module:
             def moved(p: Any, by: int) -> Any:
                 return b.gep(p, [ir.Constant(I64, by)], source_etype=scalar) if by else p
 
-            self.call(b, tile, [
+            self.add(tile)
+            arguments = [
                 moved(left, row * a_row), ir.Constant(I64, a_row), ir.Constant(I64, a_step),
                 moved(right, column), ir.Constant(I64, b_step),
                 moved(out, row * c_row + column), ir.Constant(I64, c_row), inner,
-            ])
+            ]
+            if tile in _known:
+                _call_known(b, tile, arguments)
+            else:
+                b.call(self.module.globals[self.new[tile]], arguments)
         b.ret_void()
 
-    def compile(self) -> Any:
-        """Make machine code of it, and note where it lies.
-
-        As it stands: it is written in vectors and straight lines, of which LLVM's passes make
-        nothing faster, in ten times the time.
-        """
-        parsed = llvm.parse_assembly(str(self.module))
-        parsed.verify()
-        target, *_ = _host()
-        engine = llvm.create_mcjit_compiler(parsed, target)
-        engine.finalize_object()
+    def compile(self) -> None:
+        """Make machine code of them, and note where it lies."""
+        if not self.new:
+            return
+        engine = _engine(self.module)
         _engines.append(engine)
         for key, name in self.new.items():
             _known[key] = engine.get_function_address(name)
-        return engine
 
 
 def _call_address(b: ir.IRBuilder, address: Any, signature: Any, arguments: Sequence[Any]) -> Any:
     """A call of what lies at an address."""
     return b.call(_Typed(address, signature), arguments)
+
+
+def _call_known(b: ir.IRBuilder, key: Work | Tile, arguments: Sequence[Any]) -> None:
+    """A call of a function that has been compiled."""
+    address = ir.Constant(I64, _known[key]).inttoptr(ir.PointerType())
+    _call_address(b, address, ir.FunctionType(ir.VoidType(), [x.type for x in arguments]),
+                  arguments)
 
 
 class _Typed:
@@ -251,26 +266,34 @@ class Operands(NamedTuple):
 
 def kernel_function(schedule: Schedule, operands: Operands, table: np.ndarray[Any, Any],
                     scratch: np.ndarray[Any, Any]) -> Any:
-    """A builtin function that runs a schedule: None, or False if it has refused an argument."""
+    """A builtin function that runs a schedule, and what has to live as long as it does.
+
+    It returns None, or False if it has refused an argument.
+    """
     with _lock:
-        built = _Module()
-        _main(built, schedule, operands, table, scratch)
-        engine = built.compile()
+        functions = _Functions()
+        for call in schedule.calls:
+            functions.add(call.work)
+        functions.compile()
+        module = _module()
+        _main(module, schedule, operands, table, scratch)
+        engine = _engine(module)
     method = _Method(b"kernel", engine.get_function_address("main"), _FASTCALL, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, (
         ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
     function = make(ctypes.addressof(method), None, None)
-    return function, method
+    return function, (method, engine)
 
 
-def _main(built: _Module, schedule: Schedule, operands: Operands, table: Any, scratch: Any) -> None:
+def _main(module: ir.Module, schedule: Schedule, operands: Operands, table: Any, scratch: Any
+          ) -> None:
     pointer = ir.PointerType()
-    f = ir.Function(built.module, ir.FunctionType(pointer, [pointer, pointer, I64]), "main")
+    f = ir.Function(module, ir.FunctionType(pointer, [pointer, pointer, I64]), "main")
     b = ir.IRBuilder(f.append_basic_block("entry"))
     arguments = f.args[1]
     bases: dict[Var, Any] = {}
-    cells: dict[Var, Any] = {}
+
     refusals = []
     for k, (x, number) in enumerate(operands.passed):
         given = b.load(b.gep(arguments, [ir.Constant(I64, k)], source_etype=pointer), typ=pointer)
@@ -279,7 +302,7 @@ def _main(built: _Module, schedule: Schedule, operands: Operands, table: Any, sc
             api = _address(ctypes.pythonapi.PyFloat_AsDouble)
             value = _call_address(b, api, ir.FunctionType(F64, [pointer]), [given])
             b.store(value, cell)
-            bases[x] = cells[x] = cell
+            bases[x] = cell
             continue
         flags = b.load(_bytes(b, given, _FLAGS), typ=I32, align=4)
         ordered = ir.Constant(I32, _ORDERED)
@@ -309,7 +332,7 @@ def _main(built: _Module, schedule: Schedule, operands: Operands, table: Any, sc
                 places.append(_bytes(b, bases[place.base], offset))
             else:
                 places.append(_bytes(b, own, schedule.offsets[place.base] + offset))
-        built.call(b, call.work, places)
+        _call_known(b, call.work, places)
     if state is not None:
         _call_address(b, _address(ctypes.pythonapi.PyEval_RestoreThread),
                       ir.FunctionType(ir.VoidType(), [pointer]), [state])

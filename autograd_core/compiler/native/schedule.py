@@ -25,6 +25,8 @@ from .products import Product
 
 #: Multiplications in one product above which NumPy's BLAS is faster.
 LARGE = 1 << 20
+#: How many steps back a nest is looked for that an instruction may join.
+_BACK = 16
 _FLOATS = ("f32", "f64")
 _LOGIC = {"logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor"}
 _NOT = {"logical_not", "invert"}
@@ -215,6 +217,8 @@ class Schedule:
         #: Copies of right factors with rows of neighbouring elements.
         self.packed: dict[tuple[Place, tuple[int, int]], Place] = {}
         self.calls: list[Call] = []
+        #: The calls that read or write the memory of each value.
+        self.touches: dict[Var, list[int]] = {}
         for step in self.steps:
             self.calls += self._calls(step)
         self._lay_out()
@@ -297,7 +301,7 @@ class Schedule:
                     direct = root is x and self._is_value(x, shape)
                     joins = direct if n > latest else joins and direct
                     latest = n
-        for n in range(len(self.steps) - 1, latest, -1):
+        for n in range(len(self.steps) - 1, max(latest, len(self.steps) - _BACK), -1):
             if self.steps[n].shape == shape:
                 self._join(n, i)
                 return
@@ -619,13 +623,11 @@ class Schedule:
     def _lay_out(self) -> None:
         """Give what only the kernel knows places in one block of memory."""
         known = {*self.body.inputs, *self.body.constants, *self.outs}
-        first: dict[Var, int] = {}
-        last: dict[Var, int] = {}
         for n, call in enumerate(self.calls):
             for place in call.places:
-                if place.base not in known:
-                    first.setdefault(place.base, n)
-                    last[place.base] = n
+                self.touches.setdefault(place.base, []).append(n)
+        first = {x: ns[0] for x, ns in self.touches.items() if x not in known}
+        last = {x: ns[-1] for x, ns in self.touches.items() if x not in known}
         number = {x: k for k, x in enumerate(first)}
         lifetimes = []
         for x, n in first.items():
@@ -660,12 +662,11 @@ class Schedule:
         at the same place at the same time."""
         if value not in self.outs or value in self.inside or value.type[:2] != x.type[:2]:
             return False
-        makers = [n for n, call in enumerate(self.calls)
-                  if any(p.base is value for p in self._results(call))]
-        if len(makers) != 1 or any(y is value for y, _ in self.inside.values()):
+        n, *others = [n for n in self.touches[value]
+                      if any(p.base is value for p in self._results(self.calls[n]))]
+        if others:  # made in parts
             return False
-        reads = [n for n, call in enumerate(self.calls) if any(p.base is x for p in call.places)]
-        n = makers[0]
+        reads = self.touches.get(x, [])
         if not reads or reads[-1] < n:
             return isinstance(self.calls[n].work, Nest)
         return reads[-1] == n and x in self._replaces(self.calls[n], value)
