@@ -505,7 +505,7 @@ class Tensor(Node):
             kind = type(value)
         old = self._value
         if kind is type(old) and self.op is None and (
-            value.dtype == old.dtype and value.shape == old.shape
+            value.dtype is old.dtype and value.shape == old.shape
         ):
             if kind is np.ndarray:
                 if value.base is not None:  # somebody may write through what it is a view of

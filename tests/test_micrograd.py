@@ -235,3 +235,13 @@ def test_random_programs(seed):
     replayed = graph.fprop({x: v for x, v in zip(mine, moved, strict=True) if x in set(present)})
     np.testing.assert_allclose(replayed, run([Scalar(v) for v in moved]).data,
                                rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("x", [-2.0, -0.0, 0.0, 3.0, np.inf, -np.inf, np.nan])
+def test_relu_of_a_scalar_is_that_of_an_array(x):
+    value, array = ag.Value(x), ag.tensor([x], requires_grad=True)
+    for leaf in (value, array):
+        leaf.relu().sum().backward()
+    assert type(value.relu().data) is np.float64
+    np.testing.assert_array_equal(value.relu().data, array.relu().data[0])
+    assert value.grad == array.grad[0] == (x > 0)

@@ -25,7 +25,7 @@ Parameters: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
 
 #: Arrays above this many elements are updated in blocks of this size, so that the temporaries of
 #: an update stay in the processor's cache.
-_BLOCK = 1 << 14
+_BLOCK = 1 << 15
 #: Attributes of an optimiser that a compiled step follows without being recorded anew.
 _FOLLOWED = frozenset(("groups", "lr", "parameters", "steps"))
 #: Settings that are of all groups together.

@@ -1,6 +1,8 @@
 """Optimisers against their published recurrences, written here number by number."""
 
+import gc
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -478,3 +480,36 @@ def test_a_parameter_given_twice_is_refused():
     p = nn.Parameter([1.0])
     with pytest.raises(ValueError, match="given twice"):
         nn.optim.SGD([p, p])
+
+
+# What a step costs, counted. ---------------------------------------------------------------------
+
+
+def test_a_step_of_a_small_network_is_few_calls():
+    """Of Python functions: all that eager training does around NumPy's operations."""
+    model = nn.MLP([2, 8, 1], activation="tanh", rng=0)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    x, y = normal((4, 2), dtype=np.float32), np.ones((4, 1), np.float32)
+
+    def step():
+        optimizer.zero_grad()
+        loss = nn.losses.bce_with_logits(model(x), y)
+        loss.backward()
+        optimizer.step()
+
+    calls = 0
+
+    def profile(frame, event, arg):
+        nonlocal calls
+        calls += event == "call"
+
+    step()
+    gc.collect()
+    gc.disable()  # it may run callbacks of others
+    sys.setprofile(profile)
+    try:
+        step()
+    finally:
+        sys.setprofile(None)
+        gc.enable()
+    assert calls <= 108  # 12 for each of the nine nodes, parameters included
