@@ -13,6 +13,7 @@ import numpy as np
 
 import autograd_core as ag
 
+from . import palette
 from .layers import Linear, Sequential
 from .lookup import name_of
 from .module import Module
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _INK, _MUTED, _FRAME, _INPUT, _OUTPUT = "#1f2933", "#5f6c7b", "#7b8794", "#eef2f6", "#e8f1fb"
-_POSITIVE, _NEGATIVE = "#1d5fa8", "#b4560b"
+_RESULT = "#1d5fa8"
 _FONT = "Roboto,Helvetica,Arial,DejaVu Sans,sans-serif"
 # In inches.
 _COLUMN, _ROW, _UNIT = 2.2, 0.62, 0.42
@@ -48,11 +49,11 @@ def draw(
 ) -> graphviz.Digraph | Path:
     """Draw a small network unit by unit: one column a layer, one line a weight.
 
-    Lines are as thick as their weights are large; positive ones are blue and solid, negative ones
-    orange and dashed. Biases stand in the units; few weights are also written out. Of a layer with
-    more than ``max_units`` units the first ones and the last are drawn. ``path`` says where to
-    write it, and by its suffix in which format; without one, what is returned shows itself in a
-    notebook, and ``ag.render`` writes it.
+    Lines are as thick as their weights are large; positive ones are orange and solid, negative ones
+    blue and dashed, as a legend says. Biases stand in the units; few weights are also written out.
+    Of a layer with more than ``max_units`` units the first ones and the last are drawn. ``path``
+    says where to write it, and by its suffix in which format; without one, what is returned shows
+    itself in a notebook, and ``ag.render`` writes it.
 
     ``model``: a :class:`Neuron`, :class:`Layer` or :class:`Linear`, or a :class:`Sequential` (an
     :class:`MLP`, say) of them and of functions without parameters.
@@ -166,7 +167,8 @@ class _Line:
 
     @property
     def colour(self) -> str:
-        return _POSITIVE if self.weight > 0 else _NEGATIVE if self.weight < 0 else "#c5ced8"
+        return (palette.POSITIVE if self.weight > 0 else palette.NEGATIVE if self.weight < 0
+                else palette.ZERO)
 
     @property
     def width(self) -> float:
@@ -187,6 +189,27 @@ class _Network:
     lines: list[_Line]
     titles: list[tuple[float, float, str, str]]
     """x, y, and two lines of text."""
+    legend: list[_Entry]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What a kind of line stands for: a piece of it from here to the right, and words."""
+
+    x: float
+    y: float
+    colour: str
+    dashed: bool
+    text: str
+
+    @property
+    def end(self) -> float:
+        return self.x + 0.38
+
+    @property
+    def middle(self) -> float:
+        """Of the words."""
+        return self.x + 0.74
 
 
 def _network(columns: list[_Column], max_units: int) -> _Network:
@@ -207,7 +230,10 @@ def _network(columns: list[_Column], max_units: int) -> _Network:
         heads.append((k * _COLUMN, top + 0.28, titles[k], size))
     lines = [line for column, tails, ends in zip(columns, placed, placed[1:], strict=False)
              for line in _lines(column.weight, tails, ends)]
-    return _Network([unit for column in placed for unit in column.values()], lines, heads)
+    middle, below = (len(sizes) - 1) * _COLUMN / 2, -top - 0.18
+    legend = [_Entry(middle - 1.2, below, palette.POSITIVE, False, "weight > 0"),
+              _Entry(middle + 0.06, below, palette.NEGATIVE, True, "weight < 0")]
+    return _Network([unit for column in placed for unit in column.values()], lines, heads, legend)
 
 
 def _shown(size: int, max_units: int) -> list[int | None]:
@@ -259,7 +285,7 @@ def _digraph(network: _Network) -> graphviz.Digraph:
     looks = {
         "input": {"fillcolor": _INPUT},
         "hidden": {},
-        "output": {"fillcolor": _OUTPUT, "color": _POSITIVE, "peripheries": "2"},
+        "output": {"fillcolor": _OUTPUT, "color": _RESULT, "peripheries": "2"},
         "more": {"shape": "plain", "style": "", "fontsize": "16"},
     }
     for unit in network.units:
@@ -287,6 +313,14 @@ def _digraph(network: _Network) -> graphviz.Digraph:
                 label='<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" BGCOLOR="white"><TR><TD>'
                       f"{_number(line.weight)}</TD></TR></TABLE>>",
             )
+    for k, entry in enumerate(network.legend):
+        for end, x in (("a", entry.x), ("b", entry.end)):
+            dot.node(f"l{k}{end}", pos=f"{x:.3f},{entry.y:.3f}!", shape="point", style="invis",
+                     width="0.01", height="0.01")
+        dot.edge(f"l{k}a", f"l{k}b", color=entry.colour, penwidth="2",
+                 style="dashed" if entry.dashed else "solid")
+        dot.node(f"l{k}", pos=f"{entry.middle:.3f},{entry.y:.3f}!", shape="plain", style="",
+                 fixedsize="false", fontsize="8", fontcolor=_MUTED, label=entry.text)
     return dot
 
 
@@ -295,7 +329,7 @@ def _svg(network: _Network) -> str:
     inch = 72.0
     left, top = 0.7 * inch, max(y for _, y, *_ in network.titles) * inch + 0.3 * inch
     width = max(x for x, *_ in network.titles) * inch + 2 * left
-    height = top - min(unit.y for unit in network.units) * inch + _UNIT * inch
+    height = top - min(entry.y for entry in network.legend) * inch + 0.2 * inch
 
     def at(x: float, y: float) -> tuple[float, float]:
         return left + x * inch, top - y * inch
@@ -327,7 +361,7 @@ def _svg(network: _Network) -> str:
         if unit.kind == "more":
             parts.append(f'<text x="{x:.1f}" y="{y + 5:.1f}" font-size="16">{unit.text}</text>')
             continue
-        edge = _POSITIVE if unit.kind == "output" else _FRAME
+        edge = _RESULT if unit.kind == "output" else _FRAME
         name = ('x<tspan dy="2" font-size="7">' + unit.text + "</tspan>" if unit.kind == "input"
                 else unit.text)
         for extra in (3, 0) if unit.kind == "output" else (0,):
@@ -340,6 +374,14 @@ def _svg(network: _Network) -> str:
         parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" fill="{_INK}">{_text(title)}'
                      f'</text><text x="{x:.1f}" y="{y + 11:.1f}" font-size="8" fill="{_MUTED}">'
                      f"{size}</text>")
+    for entry in network.legend:
+        (x1, y), (x2, _) = at(entry.x, entry.y), at(entry.end, entry.y)
+        dash = ' stroke-dasharray="6 4"' if entry.dashed else ""
+        parts.append(
+            f'<path d="M{x1:.1f},{y:.1f} L{x2:.1f},{y:.1f}" stroke="{entry.colour}" '
+            f'stroke-width="2"{dash}/><text x="{at(entry.middle, 0.0)[0]:.1f}" y="{y + 3:.1f}" '
+            f'font-size="8" fill="{_MUTED}">{_text(entry.text)}</text>'
+        )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

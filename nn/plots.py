@@ -14,7 +14,7 @@ import numpy as np
 
 import autograd_core as ag
 
-from . import activations, losses
+from . import activations, losses, palette
 from .callbacks import Callback, GradientMonitor
 from .history import History, figure
 from .module import Module
@@ -186,12 +186,12 @@ def decision_surface(
         ax.scatter(*points.T, c=targets, cmap="viridis", edgecolors="white", s=26, **ends)
         ax.figure.colorbar(picture, ax=ax, label="prediction")
     elif task.kind == "binary":
-        picture = ax.imshow(values, cmap="RdBu_r", vmin=0, vmax=1, alpha=0.75, aspect="auto",
-                            **corners)
+        picture = ax.imshow(values, cmap=palette.scheme(), vmin=0, vmax=1, alpha=0.75,
+                            aspect="auto", **corners)
         ax.figure.colorbar(picture, ax=ax, label="probability of class 1")
         _boundary(ax, values - 0.5, corners)
         _scatter(ax, points, (targets > 0.5).astype(int), _read(task, model, points),
-                 ["#2166ac", "#b2182b"])
+                 [palette.NEGATIVE, palette.POSITIVE])
     else:
         assert lead is not None
         colours = [_colour("tab10", k % 10) for k in range(task.outputs)]
@@ -320,8 +320,8 @@ def weights(
         ax.set_xticks([])
         ax.set_yticks([])
     largest = float(np.nanmax(np.abs(image))) or 1.0
-    picture = ax.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest",
-                        aspect="equal" if shape else "auto")
+    picture = ax.imshow(image, cmap=palette.scheme(), vmin=-largest, vmax=largest,
+                        interpolation="nearest", aspect="equal" if shape else "auto")
     ax.figure.colorbar(picture, ax=ax, label="weight")
     ax.set(title=title, xlabel=labels[0], ylabel=labels[1])
     return ax

@@ -198,8 +198,8 @@ assert history["accuracy"][-1] > 0.98
 assert nn.metrics.accuracy(nn.predict(line, X), labels) < 0.93
 
 # %% [markdown]
-# Unit by unit, as lectures draw it: blue weights are positive, orange ones negative, and the
-# thicker the larger.
+# Unit by unit, as lectures draw it: solid orange weights are positive, dashed blue ones negative,
+# and the thicker the larger.
 
 # %%
 nn.draw(model)

@@ -3,13 +3,16 @@
 import re
 import xml.etree.ElementTree as ET
 
+import matplotlib.colors
+import matplotlib.pyplot
 import numpy as np
 import pytest
 
 import autograd_core as ag
 import nn
 from autograd_core.observe import Observer, origin_of
-from autograd_core.render import drawing_of
+from autograd_core.render import drawing_of, html
+from nn import palette
 from nn.drawing import curves
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -106,9 +109,13 @@ def test_units_weights_and_biases():
     assert nodes["t0"] == ["input", "2 features"] and nodes["t1"] == ["relu", "2 units"]
     assert nodes["t2"] == ["linear", "1 unit"]
     assert nodes["u0_0"] == ["x", "1"] and nodes["u1_1"] == ["-1"]
+    legend = edges.pop("l0a->l0b"), edges.pop("l1a->l1b")
+    assert nodes["l0"] == ["weight > 0"] and nodes["l1"] == ["weight < 0"]
     assert len(edges) == 6 and len([n for n in nodes if n[0] == "u"]) == 5
     positive, negative = edges["u1_0->u2_0"], edges["u1_1->u2_0"]
-    assert positive[0] != negative[0]
+    assert (positive[0], negative[0]) == (palette.POSITIVE, palette.NEGATIVE)
+    assert [(x[0], bool(x[2])) for x in legend] == [
+        (palette.POSITIVE, False), (palette.NEGATIVE, True)]
     assert positive[2] is None and negative[2] is not None  # told apart without colour, too
     assert negative[1] > positive[1]
     assert nodes["w_u1_1_u2_0"] == ["-2"] and nodes["w_u0_0_u1_0"] == ["1"]
@@ -128,7 +135,7 @@ def test_units_stand_in_columns_in_order():
 def test_wide_layers_are_cut_and_say_so():
     _, nodes, edges = network(nn.draw(nn.MLP([30, 5], rng=0), max_units=8))
     assert nodes["u0_more"] == ["⋮"] and "u0_29" in nodes and "u0_10" not in nodes
-    assert nodes["t0"] == ["input", "30 features"] and len(edges) == 7 * 5
+    assert nodes["t0"] == ["input", "30 features"] and len(edges) == 7 * 5 + 2
     with pytest.raises(ValueError, match="max_units"):
         nn.draw(nn.MLP([2, 1], rng=0), max_units=2)
 
@@ -159,9 +166,10 @@ def test_without_graphviz_the_svg_is_the_same_picture(no_engine, tmp_path):
     root = ET.fromstring(nn.draw(model, tmp_path / "n.svg").read_text())
     texts = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
     assert texts == ["1", "1", "1", "1", "1", "-2", "x1", "x2", "0", "-1", "0", "input",
-                     "2 features", "relu", "2 units", "linear", "1 unit"]
+                     "2 features", "relu", "2 units", "linear", "1 unit", "weight > 0",
+                     "weight < 0"]
     lines = [(p.get("stroke"), p.get("stroke-dasharray")) for p in root.iter(f"{SVG}path")]
-    assert len(lines) == 6 and len(set(lines)) == 2
+    assert len(lines) == 8 and len(set(lines)) == 2 == len(set(lines[-2:]))
     left, top, width, height = map(float, root.get("viewBox").split())
     for circle in root.iter(f"{SVG}circle"):
         x, y, r = (float(circle.get(name)) for name in ("cx", "cy", "r"))
@@ -172,6 +180,19 @@ def test_without_graphviz_the_svg_is_the_same_picture(no_engine, tmp_path):
     ET.fromstring(model._repr_mimebundle_()["image/svg+xml"])
     wide = nn.draw(nn.MLP([30, 5], rng=0), tmp_path / "w.svg", max_units=8).read_text()
     assert "⋮" in wide
+
+
+def test_signs_have_one_pair_of_colours_in_all_pictures():
+    css = html.part("autograd_core.render", "shell.css")
+    assert f"--positive: {palette.POSITIVE}; --negative: {palette.NEGATIVE};" in css
+    script = html.part("nn", "playground.js")
+    assert f'HUES = ["{palette.NEGATIVE}", "{palette.POSITIVE}"' in script
+    assert "solid orange positive, dashed blue negative" in script
+    ends = [matplotlib.colors.to_hex(palette.scheme()(x)) for x in (0.0, 1.0)]
+    assert ends == [palette.NEGATIVE, palette.POSITIVE]
+    ax = nn.plots.weights(np.array([[-1.0, 1.0]]))
+    assert ax.images[0].get_cmap() == palette.scheme() and ax.images[0].get_clim() == (-1, 1)
+    matplotlib.pyplot.close(ax.figure)
 
 
 def test_extreme_weights_do_not_break_it():
@@ -189,7 +210,7 @@ def test_a_hostile_name_stays_in_its_place():
 
     act.__name__ = '</TD>> evil [label=x]; \\N "<b>' * 3
     _, nodes, _ = network(nn.draw(nn.Sequential(nn.Linear(2, 2, rng=0), act)))
-    assert nodes["t1"][0].startswith("</TD>> evil") and len(nodes) == 2 + 2 + 2 + 4
+    assert nodes["t1"][0].startswith("</TD>> evil") and len(nodes) == 2 + 2 + 2 + 4 + 2
 
 
 # In notebooks. ------------------------------------------------------------------------------------
