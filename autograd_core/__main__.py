@@ -25,6 +25,7 @@ examples:
       --grad --render f.svg
   python -m autograd_core "sin(x)*y" x=0.5 y=2 --grad 2
   python -m autograd_core "sum(x**2)" x=1,2,3 --grad --graph
+  python -m autograd_core "sin(x)" x=1,2,3 --grad --cotangent 1,0,0
 
 A value is a number, a constant, or several numbers separated by commas: an array; rows of a
 matrix are separated by semicolons (x="1,2;3,4").
@@ -44,12 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formula = parse(options.formula.strip())
         values = dict(_assignment(text) for text in options.values)
         _check_names(formula, values)
+        cotangent = None if options.cotangent is None else _value(
+            options.cotangent, f"--cotangent {options.cotangent}")
     except ExpressionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
         with np.errstate(all="ignore"):  # an infinity is printed, not warned of
-            _run(formula, values, options)
+            _run(formula, values, cotangent, options)
     except (ExpressionError, GradientError, MissingRuleError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -72,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grad", nargs="?", type=int, const=1, default=0, metavar="ORDER",
                         help="also the derivatives, up to this order (1 if left out); "
                              "of arrays, those of the sum of the results")
+    parser.add_argument("--cotangent", metavar="VALUE",
+                        help="of arrays, the derivatives of the sum of the results, each times "
+                             "its number here: 1,0,2")
     parser.add_argument("--wrt", metavar="NAMES",
                         help="only the derivatives by these variables: x or x,y")
     parser.add_argument("--graph", action="store_true", help="print the graph as text")
@@ -94,13 +100,18 @@ def _assignment(text: str) -> tuple[str, Any]:
     name = name.strip()
     if not equals or not name.isidentifier():
         raise ExpressionError(f"values are given as NAME=VALUE, not {text!r}", text)
+    return name, _value(value, text)
+
+
+def _value(value: str, text: str) -> Any:
+    """A number, or nested lists of them; `text` is what it is a part of."""
     rows = [[_number(part, text) for part in row.split(",") if part.strip()]
             for row in value.split(";")]
     if not all(rows) or len({len(row) for row in rows}) > 1:
         raise ExpressionError(f"rows of different lengths, or empty: {text}", text)
     if len(rows) > 1:
-        return name, rows
-    return name, rows[0] if "," in value else rows[0][0]
+        return rows
+    return rows[0] if "," in value else rows[0][0]
 
 
 def _number(text: str, whole: str) -> float:
@@ -122,24 +133,32 @@ def _check_names(formula: Formula, values: dict[str, Any]) -> None:
             formula.source, formula.source.index(missing[0]), len(missing[0]))
 
 
-def _run(formula: Formula, values: dict[str, Any], options: argparse.Namespace) -> None:
+def _run(
+    formula: Formula, values: dict[str, Any], cotangent: Any, options: argparse.Namespace
+) -> None:
     leaves = {name: tensor(value, requires_grad=True, dtype=options.dtype, label=name)
               for name, value in values.items()}
     chosen = _chosen(options, leaves)
     y = formula(**leaves)
     if not isinstance(y, Tensor):
         y = tensor(y, dtype=options.dtype)
+    seed = None if y.shape == () else np.ones(y.shape, y.dtype)
+    if cotangent is not None:
+        seed = np.asarray(cotangent, y.dtype)
+        if seed.shape != y.shape:
+            raise ValueError(f"--cotangent has shape {seed.shape}, the result {y.shape}")
     print(f"{formula.source} = {_shown(y)}")
     if options.grad:
-        _print_derivatives(y, chosen, options.grad)
+        _print_derivatives(y, chosen, options.grad, seed)
     if options.graph or options.render:
         graph = Graph(y)
         if options.grad and y.requires_grad:
-            graph.bprop(None if y.shape == () else np.ones(y.shape, y.dtype))
+            graph.bprop(seed)
         if options.graph:
             print(to_text(graph), end="")
         if options.render:
-            print(f"wrote {render(graph, options.render, title=formula.source)}")
+            start = seed if options.grad and y.requires_grad else None
+            print(f"wrote {render(graph, options.render, title=formula.source, grad=start)}")
 
 
 def _chosen(options: argparse.Namespace, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -154,7 +173,7 @@ def _chosen(options: argparse.Namespace, leaves: dict[str, Tensor]) -> dict[str,
     return {name: leaves[name] for name in names}
 
 
-def _print_derivatives(y: Tensor, leaves: dict[str, Tensor], order: int) -> None:
+def _print_derivatives(y: Tensor, leaves: dict[str, Tensor], order: int, seed: Any) -> None:
     """All partial derivatives up to an order, each mixed one once."""
     names = list(leaves)
     known: list[tuple[tuple[str, ...], Tensor]] = [((), y)]
@@ -162,19 +181,22 @@ def _print_derivatives(y: Tensor, leaves: dict[str, Tensor], order: int) -> None
         following: list[tuple[tuple[str, ...], Tensor]] = []
         for by, value in known:
             rest = names[names.index(by[-1]):] if by else names
-            found = _gradients(value, [leaves[name] for name in rest], level + 1 < order)
+            found = _gradients(value, [leaves[name] for name in rest], level + 1 < order,
+                               None if by else seed)
             following += [((*by, name), g) for name, g in zip(rest, found, strict=True)]
         for by, g in following:
             print(f"{_symbol(by)} = {_shown(g)}")
         known = following
 
 
-def _gradients(y: Tensor, leaves: list[Tensor], again: bool) -> list[Tensor]:
-    """Of the sum of y, by each of the leaves."""
+def _gradients(y: Tensor, leaves: list[Tensor], again: bool, seed: Any) -> list[Tensor]:
+    """Of the sum of y, each element times that of `seed` if there is one, by each of the leaves."""
+    if seed is None and y.shape != ():
+        seed = np.ones(y.shape, y.dtype)
     if y.requires_grad:
         for leaf in leaves:
             leaf.zero_grad()
-        y.backward(None if y.shape == () else np.ones(y.shape, y.dtype), create_graph=again)
+        y.backward(seed, create_graph=again)
     found = []
     for leaf in leaves:
         g = leaf.grad if y.requires_grad else None

@@ -227,6 +227,19 @@ def test_arrays(capsys):
     assert out == "x*1 = [2.]\n"
 
 
+def test_a_cotangent_weighs_the_results(capsys, tmp_path):
+    page = tmp_path / "f.html"
+    code, out, _ = run(capsys, "x**2", "x=1,2,3", "--grad", "--cotangent", "-1,0,2", "--graph",
+                       "--render", str(page))
+    assert code == 0 and out.splitlines()[1] == "d/dx = [-2.,  0., 12.]"
+    assert "gradient [-2, 0, 12]" in out and "[-2, 0, 12]" in page.read_text()
+    assert "No backward pass" not in page.read_text()
+    _, out, _ = run(capsys, "x**3", "x=1,2", "--grad", "2", "--cotangent", "1,0")
+    assert out.splitlines()[1:] == ["d/dx = [3., 0.]", "d2/dx2 = [6., 0.]"]
+    run(capsys, "x**2", "x=1,2,3", "--grad", "--render", str(page))  # of the sum
+    assert "[2, 4, 6]" in page.read_text()
+
+
 def test_numbers_may_be_formulas_without_variables(capsys):
     assert run(capsys, "sin(x)", "x=pi/2")[1] == "sin(x) = 1.0\n"
     assert run(capsys, "-x + 1", "x=-1e-3")[1] == "-x + 1 = 1.001\n"
@@ -259,6 +272,8 @@ def test_infinity_is_a_result_and_no_warning(capsys):
     (["e", "e=1"], 2, "meaning of its own"),
     (["x", "x=1", "--grad=-1"], 1, "order of a derivative"),
     (["x", "x=1", "--wrt", "z"], 1, "--wrt z"),
+    (["x", "x=1,2", "--grad", "--cotangent", "1"], 1, "--cotangent has shape (), the result"),
+    (["x", "x=1,2", "--grad", "--cotangent", "a"], 2, "'a' in '--cotangent a' is no number"),
     (["x @ x", "x=1,2;3,4;5,6"], 1, "inner sizes"),
     (["x", "x=1", "--render", "f.xyz"], 1, "unknown format 'xyz'"),
     (["x", "x=1", "--render", "/nowhere/f.svg"], 1, "does not exist"),

@@ -49,6 +49,7 @@ def to_dot(
     places: bool = False,
     collapse: Closed = None,
     backward: bool | Literal["alone"] = False,
+    grad: Any = None,
     example: Any = None,
     rankdir: str | None = None,
     title: str | None = None,
@@ -79,6 +80,10 @@ def to_dot(
     With `backward`, the backward pass is recorded and drawn beside the forward one, dotted lines
     leading from a node to what its rules made, or, with "alone", by itself. No gradient is changed.
 
+    `grad` is the cotangent that the backward pass starts from, 1 in every element if left out, of
+    the output's shape; a sequence for several outputs. Given without `backward`, the gradients
+    and cotangents that are drawn are those that flow from it, not those that the Tensors hold.
+
     `outputs` may also be a compiled function that was called before, or one of its programs. Each
     node then shows its name in the listing that `.explain()` prints, and its type; operations that
     run together, block by block, are framed; a dashed edge leads from an update back to the input
@@ -89,7 +94,9 @@ def to_dot(
 
     Raises RenderError if there is nothing to draw, for an unknown `rankdir`, `stage` or
     `recording`, or options for what is not drawn (values and gradients of a program, `stage` and
-    `recording` of anything but a compiled function); TypeError if `outputs` is none of the above.
+    `recording` of anything but a compiled function); ShapeError for a `grad` of another shape;
+    TypeError if `outputs` is none of the above. A Tensor keeps all that it was computed from, so
+    that no graph is gone before it is drawn, also after `backward()`.
 
     Example::
 
@@ -104,8 +111,8 @@ def to_dot(
         return adopt(outputs)
     drawing = drawing_of(
         outputs, values=values, grads=grads, shapes=shapes, derivatives=derivatives,
-        cotangents=cotangents, places=places, collapse=collapse, backward=backward, example=example,
-        title=title, stage=stage, recording=recording, buffers=buffers,
+        cotangents=cotangents, places=places, collapse=collapse, backward=backward, grad=grad,
+        example=example, title=title, stage=stage, recording=recording, buffers=buffers,
     )
     return digraph(drawing, rankdir=drawing.rankdir if rankdir is None else rankdir)
 
@@ -179,9 +186,9 @@ def render(
     The format is that of the path's suffix unless `format` says otherwise: svg, png, pdf, dot (also
     called gv) for the source, mmd for Mermaid, txt for an outline, or html for a page that steps
     through the forward and the backward pass. The page works offline; its gradients are its own,
-    from 1 at each output, and those of the Tensors are left alone. The other arguments are those of
-    `to_dot`. The file appears complete or not at all, and everything that can be refused is
-    refused before the layout starts. A `graphviz.Digraph` is laid out as it is.
+    from 1 at each output or from `grad`, and those of the Tensors are left alone. The other
+    arguments are those of `to_dot`. The file appears complete or not at all, and everything that
+    can be refused is refused before the layout starts. A `graphviz.Digraph` is laid out as it is.
 
     Raises RenderError for an unknown format, for what `to_dot` refuses, and where no layout engine
     can be loaded; FileNotFoundError, NotADirectoryError, IsADirectoryError or PermissionError
@@ -215,7 +222,7 @@ def _page(outputs: Any, rankdir: str | None, options: dict[str, Any]) -> bytes:
     from ..compiler.program import Program
     from ..graph import Graph
     from .describe import MAX_NODES
-    from .drawables import as_graph, resolved
+    from .drawables import as_graph, cotangents_of, resolved
     from .page import page
     from .steps import steps
 
@@ -223,6 +230,7 @@ def _page(outputs: Any, rankdir: str | None, options: dict[str, Any]) -> bytes:
         raise RenderError("a page steps through the backward pass: leave `backward` out, or render "
                           "to another format")
     outputs = resolved(outputs, options.pop("example", None))
+    grad, seeds = options.pop("grad", None), None
     for name in ("values", "grads"):
         if options.get(name) is False:
             raise RenderError(f"a page shows values and gradients step by step: leave `{name}` "
@@ -230,12 +238,15 @@ def _page(outputs: Any, rankdir: str | None, options: dict[str, Any]) -> bytes:
     graph: Graph | None = None
     if not isinstance(outputs, (Compiled, Program)):
         found = as_graph(outputs)
+        seeds = cotangents_of(outputs, found, grad)
         graph = found if isinstance(found, Graph) else Graph(list(found.outputs))  # type: ignore[arg-type]
         outputs = graph
         if len(graph.nodes) <= MAX_NODES:
             options = {"values": True, "shapes": True, **options}
         # What flows back is shown step by step, not as it was left behind by some earlier pass.
         options = {**options, "grads": False, "derivatives": False, "cotangents": False}
+    elif grad is not None:
+        options = {**options, "grad": grad}  # which a program refuses
     drawing = drawing_of(outputs, **options)
     if len(drawing.nodes) > MAX_NODES:
         raise RenderError(
@@ -245,7 +256,7 @@ def _page(outputs: Any, rankdir: str | None, options: dict[str, Any]) -> bytes:
             "SVG, text, DOT and Mermaid have no limit"
         )
     whole = graph is not None and all(node.kind != "group" for node in drawing.nodes)
-    passes = steps(graph) if graph is not None and whole else None
+    passes = steps(graph, seeds) if graph is not None and whole else None
     return page(drawing, passes, rankdir=rankdir)
 
 

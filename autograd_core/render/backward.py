@@ -51,14 +51,15 @@ class Backward:
     """The `id`s of the nodes of the forward pass."""
 
 
-def record_backward(graph: GraphLike) -> Backward:
+def record_backward(graph: GraphLike, cotangents: Sequence[Any] | None = None) -> Backward:
     """Differentiate the outputs of a graph by its leaves, recording; no `.grad` is changed.
 
-    The cotangent of each output is 1 in every element.
+    The cotangent of each output is 1 in every element, unless `cotangents` are given.
 
     Raises RenderError if no leaf requires a gradient; StaleGraphError and MissingRuleError as
     `backward` does.
     """
+    given = [None] * len(graph.outputs) if cotangents is None else cotangents
     outputs = [output for output in graph.outputs if output.requires_grad]
     if not outputs:
         raise RenderError(
@@ -66,10 +67,12 @@ def record_backward(graph: GraphLike) -> Backward:
             "leaves with `ag.tensor(x, requires_grad=True)`"
         )
     with Observer(), recording():
-        seeds = {
-            output: leaf(np.ones_like(output.numpy(force=True))[()], False, "seed")
-            for output in outputs
-        }
+        seeds: dict[Any, Any] = {}
+        for output, g in zip(graph.outputs, given, strict=True):
+            if output.requires_grad:
+                start = np.ones_like(output.numpy(force=True))[()] if g is None else g
+                seed = leaf(start, False, "seed")
+                seeds[output] = seeds[output] + seed if output in seeds else seed
         found = pull(seeds, reach(outputs), recorded=True)  # type: ignore[arg-type]
     gradients = {
         x: g if isinstance(g, Tensor) else leaf(g, False)
@@ -85,7 +88,8 @@ def record_backward(graph: GraphLike) -> Backward:
 
 
 def describe_backward(
-    graph: GraphLike, *, alone: bool = False, title: str | None = None, **details: Any
+    graph: GraphLike, *, alone: bool = False, title: str | None = None,
+    seeds: Sequence[Any] | None = None, **details: Any,
 ) -> Drawing:
     """The forward and the backward pass in two groups, or the backward pass alone.
 
@@ -94,7 +98,7 @@ def describe_backward(
     that those left behind by an earlier pass are shown only if asked for.
     """
     details["grads"] = bool(details.get("grads"))
-    found = record_backward(graph)
+    found = record_backward(graph, seeds)
     sides = {True: Side(FORWARD), False: Side(BACKWARD)}
 
     def origin(tensor: Any) -> Origin:

@@ -242,10 +242,11 @@ class Details:
     cotangents: bool | None = None
     """What flows back, on the edges."""
 
-    def for_graph(self, tensors: Sequence[TensorLike]) -> Details:
+    def for_graph(self, tensors: Sequence[TensorLike], flow: Flow | None = None) -> Details:
         """The same with all decided."""
         size = len(tensors)
-        some_grads = size <= _MAX_NODES_WITH_VALUES and any(t.grad is not None for t in tensors)
+        some_grads = size <= _MAX_NODES_WITH_VALUES and (
+            flow is not None or any(t.grad is not None for t in tensors))
         grads = some_grads if self.grads is None else self.grads
         scalar = all(t.shape == () for t in tensors)
         few = size <= _MAX_NODES_WITH_DERIVATIVES
@@ -291,8 +292,8 @@ def describe(
     tensors = graph.nodes
     if not tensors:
         raise RenderError("nothing to draw: the graph has no nodes")
-    reader = _Reader(Details(values, grads, shapes, derivatives, cotangents).for_graph(tensors),
-                     flow, {id(output) for output in graph.outputs})
+    details = Details(values, grads, shapes, derivatives, cotangents).for_graph(tensors, flow)
+    reader = _Reader(details, flow, {id(output) for output in graph.outputs})
     origins = {id(tensor): (noted(tensor) if origin is None else origin(tensor))
                for tensor in tensors}
     visits = _visits(tensors, origins)

@@ -17,12 +17,13 @@ from ..compiler.executors import Memory
 from ..compiler.numpy_executor import memory as numpy_memory
 from ..compiler.program import Program
 from ..containers import flatten
-from ..errors import RenderError
+from ..errors import GradientError, RenderError, ShapeError, caller
 from ..graph import Graph
 from ..observe import Observer
 from ..tensor import Tensor, recording, tensor
 from .collapse import collapse as collapsed
 from .describe import Drawing, describe
+from .flow import flow
 from .programs import describe_program
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def drawing_of(
     places: bool = False,
     collapse: Closed = None,
     backward: Backward = False,
+    grad: Any = None,
     example: Any = None,
     title: str | None = None,
     stage: str | None = None,
@@ -62,11 +64,11 @@ def drawing_of(
             f"{type(outputs).__name__} has no others: leave them out"
         )
     if isinstance(program, Program):
-        if values or grads or derivatives or cotangents or backward:
+        if values or grads or derivatives or cotangents or backward or grad is not None:
             raise RenderError(
-                "a program has no values and no gradients outside of a run: leave `values` and "
-                "`grads` out, also those on edges, or draw the Tensor that the function returns "
-                "when not compiled"
+                "a program has no values and no gradients outside of a run: leave `values`, "
+                "`grads` and `grad` out, also those on edges, or draw the Tensor that the function "
+                "returns when not compiled"
             )
         if stage not in (None, "after"):  # only what is run has memory
             arguments = None
@@ -79,14 +81,17 @@ def drawing_of(
     details = {"values": values, "grads": grads, "shapes": shapes, "derivatives": derivatives,
                "cotangents": cotangents, "places": places}
     graph = as_graph(outputs)
+    seeds = cotangents_of(outputs, graph, grad)
     if backward:
         from .backward import describe_backward
 
         if backward not in (True, "alone"):
             raise RenderError(f"unknown backward={backward!r}: use True (beside) or 'alone'")
-        drawing = describe_backward(graph, alone=backward == "alone", title=title, **details)
+        drawing = describe_backward(graph, alone=backward == "alone", title=title, seeds=seeds,
+                                    **details)
     else:
-        drawing = describe(graph, title=title, **details)  # type: ignore[arg-type]
+        flowing = None if seeds is None else flow(graph, seeds)
+        drawing = describe(graph, title=title, flow=flowing, **details)  # type: ignore[arg-type]
     return collapsed(drawing, collapse)
 
 
@@ -178,6 +183,30 @@ def _recorded(f: Compiled, stage: str | None, recording: int | None) -> tuple[Pr
         if name == stage:
             break
     return program, arguments
+
+
+def cotangents_of(outputs: Any, graph: Any, grad: Any) -> list[Any] | None:
+    """The cotangents of a graph's outputs, checked and cast, as `Graph.bprop` takes them.
+
+    Raises ShapeError for shapes or numbers that differ, GradientError where none could flow.
+    """
+    if grad is None:
+        return None
+    single = isinstance(outputs, Tensor) or getattr(outputs, "_single", False)
+    if single or (len(graph.outputs) == 1 and np.shape(grad) == graph.outputs[0].shape):
+        given = [grad]
+    else:
+        given = list(grad)
+    if len(given) != len(graph.outputs):
+        raise ShapeError(
+            f"render: {len(given)} cotangents for {len(graph.outputs)} outputs (at {caller()})")
+    if not any(output.requires_grad for output in graph.outputs):
+        raise GradientError(
+            f"render: `grad` is the cotangent of the outputs, but no leaf of the graph requires a "
+            f"gradient (at {caller()}); make leaves with `ag.tensor(x, requires_grad=True)`"
+        )
+    return [output._seed(g, False, "render") for output, g in
+            zip(graph.outputs, given, strict=True)]
 
 
 def as_graph(outputs: Any) -> GraphLike:

@@ -16,11 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backprop import fit, pull, reach
+from ..compiler.program import ELEMENTWISE
 from ..errors import GradientError, MissingRuleError
 from ..graph import Graph
 from ..node import Node, value_of
 from ..op import EachInput, Jointly
-from .describe import Quantity, clean, quantity, scalar, written
+from .describe import MAX_ELEMENTS, Quantity, clean, quantity, scalar, written
 
 _NAME = 16
 """Longer labels are no names in a formula; such nodes are numbered."""
@@ -81,15 +82,16 @@ class Steps:
     """Why there is no backward pass, if there is none."""
 
 
-def steps(graph: Graph) -> Steps:
+def steps(graph: Graph, cotangents: Sequence[Any] | None = None) -> Steps:
     """The forward and the backward pass over a graph with its current values.
 
-    The backward pass starts with 1 at each output, as `Graph.bprop` does. Where there can be none
-    (no leaf requires a gradient, an output is no scalar, a rule is missing), `no_backward` says
-    why, and the forward pass stands alone.
+    The backward pass starts with 1 at each output, as `Graph.bprop` does, or with `cotangents`.
+    Where there can be none (no leaf requires a gradient, an output is no scalar and has no
+    cotangent, a rule is missing), `no_backward` says why, and the forward pass stands alone.
 
-    Raises StaleGraphError where a value was replaced after it had been used: both passes would
-    show numbers that do not follow from each other.
+    Raises ShapeError for a cotangent of another shape than its output, and StaleGraphError where a
+    value was replaced after it had been used: both passes would show numbers that do not follow
+    from each other.
     """
     names = _names(graph)
     places: dict[Node, int] = {node: i for i, node in enumerate(graph.nodes)}
@@ -98,15 +100,20 @@ def steps(graph: Graph) -> Steps:
         return Steps(names, forward, (), {},
                      "no leaf requires a gradient: make leaves with "
                      "ag.tensor(x, requires_grad=True)")
-    shaped = [output for output in graph.outputs if output.shape and output.requires_grad]
+    given: Sequence[Any] = [None] * len(graph.outputs) if cotangents is None else cotangents
+    shaped = [output for output, g in zip(graph.outputs, given, strict=True)
+              if output.shape and output.requires_grad and g is None]
     if shaped:
         name = names[places[shaped[0]]]
         return Steps(names, forward, (), {},
-                     f"{name} has shape {shaped[0].shape}, so there is no single gradient: draw "
-                     f"{name}.sum(), or another number made of it")
+                     f"{name} has shape {shaped[0].shape}, so there is no single gradient: pass "
+                     f"its cotangent, as in grad=np.ones({shaped[0].shape}), or draw {name}.sum(), "
+                     "or another number made of it")
+    seeds = [output._seed(g, False, "render") if output.requires_grad else None
+             for output, g in zip(graph.outputs, given, strict=True)]
     try:
         with np.errstate(all="ignore"):  # a NaN is shown, not warned of
-            walk = _Walk(graph, names, places)
+            walk = _Walk(graph, names, places, seeds)
     except (MissingRuleError, GradientError) as reason:
         return Steps(names, forward, (), {}, clean(str(reason), 300))
     return Steps(names, forward, tuple(walk.steps), walk.gradients)
@@ -159,7 +166,7 @@ def _forward(
         formula = [call(op, operands, node.attrs)]
         if any(isinstance(x, Node) for x in node.inputs):
             formula.append(call(op, [_literal(x) for x in values], node.attrs))
-        formula.append(_short(result, node))
+        formula.append(_short(result, result.array))
         yield Step("forward", i, tuple(formula), result, target=names[i])
 
 
@@ -177,16 +184,36 @@ def _factor(operand: str) -> str:
 
 
 def _literal(value: Any) -> str:
-    """A number as it is, an array by its shape."""
+    """A number as it is, of an array its elements if they are few, else its shape and range."""
     shape = getattr(value, "shape", ())
-    return scalar(value) if shape == () else f"[{'×'.join(map(str, shape))}]"
+    if shape == ():
+        return scalar(value)
+    array = np.asarray(value)
+    if array.size <= MAX_ELEMENTS and array.ndim <= 2:
+        return _elements(quantity(array))
+    return f"[{'×'.join(map(str, shape))}{_range(array)}]"
+
+
+def _elements(shown: Quantity) -> str:
+    """The rows of a small array in one line."""
+    return shown.lines[0] if len(shown.lines) == 1 else f"[{', '.join(shown.lines)}]"
+
+
+def _range(array: np.ndarray[Any, Any]) -> str:
+    if array.dtype.kind not in "iuf" or not array.size:
+        return ""
+    if not np.isfinite(array).all():
+        return ": not all finite"
+    return f": {scalar(array.min())} to {scalar(array.max())}"
 
 
 def _short(result: Quantity, array: Any) -> str:
-    """What follows the last equals sign: a number, a few elements, or dtype and shape."""
+    """What follows the last equals sign: a number, a few elements, or dtype, shape and range."""
     if len(result.lines) == 1:
         return result.lines[0]
-    return f"{array.dtype}[{'×'.join(map(str, array.shape))}]"
+    literal = _literal(array)
+    small = array.size <= MAX_ELEMENTS and array.ndim <= 2
+    return literal if small else f"{array.dtype}{literal}"
 
 
 # Backwards. --------------------------------------------------------------------------------------
@@ -195,7 +222,9 @@ def _short(result: Quantity, array: Any) -> str:
 class _Walk:
     """The reverse walk over a copy of the graph, and what it did."""
 
-    def __init__(self, graph: Graph, names: Sequence[str], places: Mapping[Node, int]) -> None:
+    def __init__(
+        self, graph: Graph, names: Sequence[str], places: Mapping[Node, int], given: Sequence[Any]
+    ) -> None:
         self.steps: list[Step] = []
         self._names, self._places = names, places
         lone = len(graph.outputs) == 1
@@ -208,10 +237,9 @@ class _Walk:
             node = route.nodes[born]
             copies[born] = self._copy(node, copies)
         seeds: dict[Node, Any] = {}
-        for output in graph.outputs:
+        for output, seed in zip(graph.outputs, given, strict=True):
             if output.requires_grad:
                 copy = copies[output._born]
-                seed = output._seed(None, False, "render")
                 seeds[copy] = seeds[copy] + seed if copy in seeds else seed
         for copy, seed in seeds.items():
             self._seed(route.nodes[copy._born], seed)
@@ -299,13 +327,33 @@ class _Walk:
             local = 0 if local is None else fit(local, value, op)
             formula.insert(1, f"{scalar(g)} * {_factor(scalar(local))}")
         else:
-            formula.insert(1, f"{_literal(g)} pulled back through {op.name}, argument {position}")
+            formula.insert(1, self._product(op, position, g, y, values, attrs, term))
         self.steps.append(Step(
             "backward", self._places[x], tuple(formula), result, "+=",
             self._derivative(mine), self._places[node], position, shown, local,
             so_far, False,
         ))
         return term
+
+    def _product(
+        self, op: Any, position: int, g: Any, y: Any, values: tuple[Any, ...],
+        attrs: Mapping[str, Any], term: Any,
+    ) -> str:
+        """What is multiplied where not all are scalars.
+
+        Of an operation that goes element by element the Jacobian matrix is diagonal, and the
+        product that of two arrays; of others it is too large to be written out.
+        """
+        if op in ELEMENTWISE:
+            local = op.vjps[position](np.ones_like(y)[()], y, *values, **attrs)
+            if local is not None:
+                # A rule may know how the sum over what was broadcast comes out cheaper.
+                whole = np.broadcast_to(local, np.shape(y))
+                if np.allclose(fit(g * whole, values[position], op), term, 1e-4, equal_nan=True):
+                    summed = "" if np.shape(term) == np.shape(y) else (
+                        f", summed to {_shape(term)}")
+                    return f"{_literal(g)} * {_factor(_literal(whole))}{summed}"
+        return f"{_literal(g)} pulled back through {op.name}, argument {position}"
 
     def _derivative(self, name: str) -> str:
         return _ratio(self._output, name)
@@ -314,7 +362,7 @@ class _Walk:
         name = self._names[self._places[node]]
         shown = quantity(seed)
         self._results[node] = shown
-        self.steps.append(Step("backward", self._places[node], (shown.lines[0],), shown,
+        self.steps.append(Step("backward", self._places[node], (_short(shown, seed),), shown,
                                target=self._derivative(name), term=shown, last=False))
 
     def _nothing(self, node: Node, zero: Any) -> None:
@@ -332,6 +380,10 @@ class _Walk:
             if step.node not in done:
                 done.add(step.node)
                 self.steps[i] = replace(step, last=True)
+
+
+def _shape(x: Any) -> str:
+    return "a number" if np.shape(x) == () else f"[{'×'.join(map(str, np.shape(x)))}]"
 
 
 def _ratio(above: str, below: str) -> str:

@@ -1,5 +1,6 @@
 """Pictures of real graphs."""
 
+import gc
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -133,3 +134,68 @@ def test_a_hostile_label(tmp_path):
     root = ET.fromstring(path.read_bytes())
     assert not [e for e in root.iter() if e.tag.endswith("script")]
     assert '</text><script>alert("1")</script>' in [e.text for e in root.iter()]
+
+
+# Cotangents. -------------------------------------------------------------------------------------
+
+
+def vector():
+    x = ag.tensor([1.0, 2.0, 3.0], requires_grad=True, label="x")
+    return x, x * x
+
+
+def test_gradients_from_a_cotangent_are_drawn_and_left_behind_nowhere():
+    x, y = vector()
+    g = [1.0, 0.0, -1.0]
+    for said in (ag.to_text(y, grad=g), ag.to_text(ag.Graph(y), grad=g),
+                 ag.to_text([y, y.sum()], grad=[g, 0.0]), ag.to_text([y], grad=[g]),
+                 ag.to_text([y], grad=g), ag.to_text(y, grad=ag.tensor(g))):
+        assert "x: variable, float64 (3,), value [1, 2, 3], gradient [2, 0, -6]" in said
+    assert "[2, 0, -6]" in ag.to_dot(y, grad=g).source and x.grad is None
+    assert "gradient" not in ag.to_text(y)
+    assert "[0.5, 0, -0.5]" in ag.to_dot(y, grad=np.array(g) / 2, backward=True, values=True).source
+
+
+def test_a_page_starts_from_the_cotangent(tmp_path):
+    x, y = vector()
+    page = ag.render(y, tmp_path / "y.html", grad=[1.0, 0.0, -1.0]).read_text()
+    assert "No backward pass" not in page and "[2, 0, -6]" in page and x.grad is None
+    assert "No backward pass" in ag.render(y, tmp_path / "y.html").read_text()
+
+
+@pytest.mark.parametrize(("make", "grad", "error", "message"), [
+    (lambda y: y, np.ones(2), ag.ShapeError, r"render: grad has shape \(2,\)"),
+    (lambda y: [y, y], [np.ones(3)], ag.ShapeError, "1 cotangents for 2 outputs"),
+    (lambda y: y.detach() * 2, np.ones(3), ag.GradientError, "no leaf of the graph requires"),
+    (lambda y: ag.compile(lambda: y * 1), np.ones(3), ag.RenderError, "`grad` out"),
+], ids=["shape", "number", "no gradient", "program"])
+def test_a_cotangent_that_does_not_fit(make, grad, error, message, tmp_path):
+    drawn = make(vector()[1])
+    if callable(drawn):
+        drawn()
+    for suffix in ("svg", "html", "txt"):
+        with pytest.raises(error, match=message):
+            ag.render(drawn, tmp_path / f"y.{suffix}", grad=grad)
+    assert list(tmp_path.iterdir()) == []
+
+
+# What there is to draw. --------------------------------------------------------------------------
+
+
+def test_no_graph_is_freed_before_it_is_drawn(tmp_path):
+    """A Tensor keeps what it came of, and a backward pass lets go of nothing: no reference in a
+    graph is weak, so that there is no such error to be told of."""
+
+    def made():
+        x = ag.tensor(0.5, requires_grad=True, label="x")
+        return np.exp(np.sin(x))
+
+    y, graph = made(), ag.Graph(made())
+    gc.collect()
+    y.backward()
+    graph.bprop()
+    y.backward()  # and again: nothing was freed
+    for drawn in (y, graph):
+        for suffix in ("svg", "html", "txt"):
+            path = ag.render(drawn, tmp_path / f"y.{suffix}")
+            assert "sin" in path.read_text() and "0.5" in path.read_text()

@@ -1,5 +1,7 @@
 """The steps of a page are what the engine does: same terms, same order, same numbers."""
 
+import ast
+
 import numpy as np
 import pytest
 
@@ -230,11 +232,78 @@ def test_rules_are_asked_and_not_second_guessed():
     assert steps(ag.Graph(odd(x))).gradients[0] == 42.0
 
 
+# Cotangents, and arrays in formulas. --------------------------------------------------------------
+
+
+def test_a_backward_pass_from_a_cotangent_is_that_of_backward():
+    x = leaf([1.0, 2.0, 3.0], "x")
+    y = np.sin(x) * x
+    g = np.array([1.0, 0.0, -2.0])
+    found = steps(ag.Graph(y), [g])
+    assert found.no_backward is None and x.grad is None
+    y.backward(g)
+    np.testing.assert_array_equal(found.gradients[0], x.grad)
+    assert found.backward[0].text.endswith("= [1, 0, -2]")
+    with pytest.raises(ag.ShapeError, match=r"render: grad has shape \(2,\) but the output"):
+        steps(ag.Graph(y), [np.ones(2)])
+
+
+def numbers(text):
+    """The array that a formula writes out."""
+    return np.array(ast.literal_eval(text))
+
+
+def test_products_of_small_arrays_are_written_out():
+    x, w = leaf([[1.0, 2.0], [3.0, 4.0]], "x"), leaf([0.5, -1.0], "w")
+    y = x * w
+    found = steps(ag.Graph(y), [np.array([[1.0, 2.0], [0.0, -1.0]])])
+    texts = {step.target: step.formula for step in found.backward}
+    assert texts["dz/dx"] == (
+        "dz/dz * dz/dx", "[[1, 2], [0, -1]] * [[0.5, -1], [0.5, -1]]", "[[0.5, -2], [0, 1]]")
+    assert texts["dz/dw"] == (
+        "dz/dz * dz/dw", "[[1, 2], [0, -1]] * [[1, 2], [3, 4]], summed to [2]", "[1, 0]")
+    assert [step.formula for step in found.forward][-1] == (
+        "x * w", "[[1, 2], [3, 4]] * [0.5, -1]", "[[0.5, -2], [1.5, -4]]")
+
+
+def test_what_is_no_product_of_elements_says_so_with_its_numbers():
+    a, b = leaf([[1.0, 2.0]], "a"), leaf([[3.0], [4.0]], "b")
+    found = steps(ag.Graph((a @ b).sum()))
+    texts = {step.target: step.formula[1:] for step in found.backward}
+    assert texts["dz/da"] == ("[1] pulled back through matmul, argument 0", "[3, 4]")
+    assert texts["dz/db"] == ("[1] pulled back through matmul, argument 1", "[[1], [2]]")
+
+
+def test_of_large_arrays_shape_and_range_are_said():
+    x = leaf(np.linspace(-1.0, 3.0, 12).reshape(3, 4), "x")
+    found = steps(ag.Graph((x * 2.0).sum()))
+    assert found.forward[0].formula == (
+        "x * 2", "[3×4: -1 to 3] * 2", "float64[3×4: -2 to 6]")
+    assert found.backward[-1].formula[1:] == (
+        "[3×4: 1 to 1] * [3×4: 2 to 2]", "float64[3×4: 2 to 2]")
+    x.data[0, 0] = np.nan
+    with np.errstate(invalid="ignore"):
+        assert "float64[3×4: not all finite]" in steps(ag.Graph(x * 2.0)).forward[0].text
+
+
+@pytest.mark.parametrize("make", GRAPHS, ids=lambda f: f.__name__)
+def test_products_that_are_written_out_are_what_is_added(make):
+    """Each number in a formula is that of the walk; wrong ones would be told apart here."""
+    graph = ag.Graph(make())
+    for step in steps(graph).backward:
+        if step.consumer is None or " * [" not in step.formula[1] or ":" in step.text:
+            continue
+        a, b = (numbers(part) for part in step.formula[1].partition(", summed")[0].split(" * "))
+        summed = (a * b).sum() - np.asarray(step.term.array, float).sum()
+        assert abs(summed) < 1e-2 * (1 + np.abs(a * b).sum())  # they have five digits
+
+
 def test_what_keeps_the_backward_pass_away_is_said():
     assert "requires_grad=True" in steps(ag.Graph(np.exp(ag.tensor(1.0)))).no_backward
     vector = np.exp(leaf([1.0, 2.0], "x"))
     vector.label = "y"
-    assert "y has shape (2,)" in steps(ag.Graph(vector)).no_backward
+    said = steps(ag.Graph(vector)).no_backward
+    assert "y has shape (2,)" in said and "grad=np.ones((2,))" in said and "y.sum()" in said
 
     @ag.primitive
     def mute(x):
