@@ -66,9 +66,9 @@ def drawing_of(
     if isinstance(program, Program):
         if values or grads or derivatives or cotangents or backward or grad is not None:
             raise RenderError(
-                "a program has no values and no gradients outside of a run: leave `values`, "
-                "`grads` and `grad` out, also those on edges, or draw the Tensor that the function "
-                "returns when not compiled"
+                "a program has no values and no gradients outside of a run: leave `values` and "
+                "`grads` out, also those on edges and the `grad` that they would come from, or "
+                "draw the Tensor that the function returns when not compiled"
             )
         if stage not in (None, "after"):  # only what is run has memory
             arguments = None

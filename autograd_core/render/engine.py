@@ -64,12 +64,13 @@ def choose_format(path: Path, format: str | None = None) -> str:
 def picture(drawing: Drawing, format: str, rankdir: str | None = None) -> bytes:
     """A drawing as svg, png or pdf, in the direction that suits it unless told otherwise.
 
-    An SVG of more than `MAX_NODES` nodes, or where there is no Graphviz, is laid out by `layout`,
-    and its note says so.
+    An SVG of more than `MAX_NODES` nodes, or one that would take Graphviz long, or where there is
+    no Graphviz, is laid out by `layout`, and its note says so. Other formats need Graphviz: where
+    it would take long, edges are straight lines there.
 
     Raises RenderError for another format or direction, and for what only Graphviz can do.
     """
-    from .dot import digraph
+    from .dot import digraph, is_hard
     from .layout import svg
 
     rankdir = drawing.rankdir if rankdir is None else rankdir
@@ -82,9 +83,15 @@ def picture(drawing: Drawing, format: str, rankdir: str | None = None) -> bytes:
             "SVG, text, DOT and Mermaid have no limit"
         )
     why = "too large for Graphviz"
-    if not large:
+    hard = not large and is_hard(drawing)
+    if hard and format == "svg":
+        why = "too many long edges for Graphviz"
+    elif not large:
+        dot = digraph(drawing, rankdir=rankdir)
+        if hard:
+            dot.attr(splines="line")
         try:
-            return draw(digraph(drawing, rankdir=rankdir), format)
+            return draw(dot, format)
         except NoEngineError as error:
             if format != "svg":
                 raise NoEngineError(f"{error}; .svg needs no engine") from error

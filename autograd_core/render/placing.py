@@ -1,7 +1,8 @@
 """Where the boxes of a drawing go: asked of the layout engine once, for faces that draw themselves.
 
 The engine sees sizes and nothing else: no text enters it, so none can be clipped by a font that it
-measured and the reader has not. Where there is no Graphviz, `layout` does it.
+measured and the reader has not. Where there is no Graphviz, or it would take long, `layout` does
+it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .describe import Drawing
-from .dot import check_direction, layout_limits
+from .dot import check_direction, is_hard, layout_limits
 from .engine import NoEngineError, lay_out
 from .layout import Box, Layout, Point, controls
 from .layout import lay_out as lay_out_simply
@@ -51,11 +52,14 @@ def place(
     Raises RenderError for an unknown `rankdir`.
     """
     check_direction(rankdir)
+    if is_hard(drawing, 2 * len(labels) > len(drawing.edges)):
+        return _simple(drawing, lay_out_simply(drawing, rankdir, sizes=sizes, labels=labels),
+                       rankdir, "Too many long edges for Graphviz")
     try:
         found = lay_out("\n".join(_source(drawing, sizes, labels, titles, rankdir)))
     except NoEngineError:
         return _simple(drawing, lay_out_simply(drawing, rankdir, sizes=sizes, labels=labels),
-                       rankdir)
+                       rankdir, "There is no Graphviz")
     _, _, width, height = map(float, found["bb"].split(","))
     nodes, groups = {}, {}
     for made in found.get("objects", ()):
@@ -111,7 +115,7 @@ def _source(
     yield "}"
 
 
-def _simple(drawing: Drawing, layout: Layout, rankdir: str) -> Placement:
+def _simple(drawing: Drawing, layout: Layout, rankdir: str, why: str) -> Placement:
     """What `layout` found, in cubic curves throughout."""
     across = rankdir in ("LR", "RL")
     curves = []
@@ -127,7 +131,7 @@ def _simple(drawing: Drawing, layout: Layout, rankdir: str) -> Placement:
         label = (x2 + share * (x1 - x2), y2 + share * (y1 - y2))
         curves.append(Curve(tuple(way), points[-1], label))
     return Placement(layout.width, layout.height, layout.nodes, curves, layout.groups,
-                     "There is no Graphviz: a simple layout instead.")
+                     f"{why}: a simple layout instead.")
 
 
 def _blank(width: float, height: float) -> str:

@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 from standins import apply, graph, leaf
 
+import autograd_core as ag
 from autograd_core.errors import RenderError
-from autograd_core.render import engine, fonts, render, to_dot
+from autograd_core.render import drawing_of, engine, fonts, render, to_dot
+from autograd_core.render.dot import is_hard
 from autograd_core.render.engine import draw
 
 
@@ -209,3 +211,45 @@ def test_png_is_sharp_and_the_digraph_is_not_changed(picture):
     assert dot.source == before
     assert isinstance(dot, graphviz.Digraph)
     assert width > 200
+
+
+# What would take Graphviz long. ------------------------------------------------------------------
+
+
+def in_a_row(n):
+    y = ag.tensor(0.5, requires_grad=True)
+    for _ in range(n):
+        y = np.sin(y)
+    return y
+
+
+def criss_cross(n):
+    """Scalars, each of one before and one from anywhere; all lead to the output."""
+    rng = np.random.default_rng(0)
+    nodes = [ag.tensor(0.5, requires_grad=True) for _ in range(10)]
+    for _ in range(n):
+        nodes.append(nodes[-1 - rng.integers(10)] * nodes[rng.integers(len(nodes))])
+    return sum(nodes[-10:], start=0.0)
+
+
+def test_only_many_long_edges_are_hard():
+    for y, labels, hard in (
+        (in_a_row(300), True, False), (criss_cross(60), False, False),
+        (criss_cross(400), False, True), (criss_cross(400), True, True),
+    ):
+        drawing = drawing_of(y, derivatives=labels, collapse=False)
+        assert is_hard(drawing) is hard
+    # Labels make layers twice as many.
+    found = [is_hard(drawing_of(in_a_row(700)), labelled) for labelled in (False, True)]
+    assert found == [False, True]
+
+
+def test_what_would_take_long_has_a_simple_layout_and_says_so(tmp_path):
+    y = criss_cross(400)
+    ag.Graph(y).bprop()
+    said = "Too many long edges for Graphviz: a simple layout instead"
+    svg = ag.to_svg(y, values=True, shapes=True, derivatives=True, cotangents=True)
+    assert said.lower() in svg.lower() and "∂" in svg
+    assert said in ag.render(y, tmp_path / "y.html").read_text()
+    assert "simple layout" not in ag.to_svg(in_a_row(300), values=True)
+    assert ag.render(criss_cross(200), tmp_path / "y.pdf").stat().st_size > 1000

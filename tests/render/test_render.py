@@ -167,7 +167,7 @@ def test_a_page_starts_from_the_cotangent(tmp_path):
     (lambda y: y, np.ones(2), ag.ShapeError, r"render: grad has shape \(2,\)"),
     (lambda y: [y, y], [np.ones(3)], ag.ShapeError, "1 cotangents for 2 outputs"),
     (lambda y: y.detach() * 2, np.ones(3), ag.GradientError, "no leaf of the graph requires"),
-    (lambda y: ag.compile(lambda: y * 1), np.ones(3), ag.RenderError, "`grad` out"),
+    (lambda y: ag.compile(lambda: y * 1), np.ones(3), ag.RenderError, "the `grad` that they would"),
 ], ids=["shape", "number", "no gradient", "program"])
 def test_a_cotangent_that_does_not_fit(make, grad, error, message, tmp_path):
     drawn = make(vector()[1])
