@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 __all__ = ["History", "figure"]
 
@@ -97,7 +99,7 @@ class History:
         logarithmic axis if all are positive, metrics on a second axis. Needs matplotlib.
         """
         if ax is None:
-            ax = figure().subplots()
+            ax = figure(layout="constrained").subplots()
         losses = {n: v for n, v in self.epochs.items() if n in ("loss", "val_loss")}
         others = {n: v for n, v in self.epochs.items() if n not in losses}
         colours: dict[str, str] = {}
@@ -118,10 +120,8 @@ class History:
             right.set_ylabel(", ".join({n.removeprefix("val_"): None for n in others}))
             lines = [*lines, *right.get_lines()]
         if lines:
-            # matplotlib looks for a place among the lines of one axis; with two, losses that fall
-            # and scores that rise leave the middle of the right side free.
-            ax.legend(lines, [line.get_label() for line in lines],
-                      loc="best" if right is ax else "center right")
+            # matplotlib looks for a place among the lines of one axis; here there may be two.
+            ax.legend(lines, [line.get_label() for line in lines], loc=_free_place(ax, lines))
         return ax
 
     def state_dict(self) -> dict[str, Any]:
@@ -131,6 +131,33 @@ class History:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` was of."""
         self.epochs = {name: [float(x) for x in values] for name, values in state["epochs"].items()}
+
+
+def _free_place(ax: Any, lines: Sequence[Any]) -> str:
+    """Where in the axes a legend covers least of these lines, which may be of several axes."""
+    to_axes = ax.transAxes.inverted()
+    ways = []
+    for line in lines:
+        line.axes.get_xlim(), line.axes.get_ylim()  # asked for, they are set
+        x, y = to_axes.transform(line.get_transform().transform(line.get_xydata())).T
+        steps = np.linspace(0, len(x) - 1, 20 * len(x))
+        ways.append([np.interp(steps, np.arange(len(x)), z) for z in (x, y)])
+    # About as large as a legend is, in parts of the axes.
+    width, height = 0.36, 0.07 * len(lines) + 0.05
+    columns = {"left": (0.0, width), "center": (0.5 - width / 2, 0.5 + width / 2),
+               "right": (1 - width, 1.0)}
+    rows = {"upper": (1 - height, 1.0), "center": (0.5 - height / 2, 0.5 + height / 2),
+            "lower": (0.0, height)}
+    covered = {}
+    for row, (bottom, top) in rows.items():
+        for column in ("right", "left", "center"):
+            begin, end = columns[column]
+            name = "center" if row == column else f"{row} {column}"
+            covered[name] = sum(
+                float(((x >= begin) & (x <= end) & (y >= bottom) & (y <= top)).mean())
+                for x, y in ways
+            )
+    return min(covered, key=covered.__getitem__)
 
 
 def figure(**options: Any) -> Any:

@@ -275,8 +275,10 @@ class _Board:
             yield (f'<text class="local" x="{x:.1f}" y="{y + 4:.1f}">{text(self._said(i))}'
                    '</text>')
         elif edge.position is not None:
-            x, y = before
-            yield (f'<text class="local position" x="{x - 7:.1f}" y="{y - 6:.1f}">'
+            # Beside the arrow, whichever way it points: on the line it could not be read.
+            dx, dy = _towards(before, tip)
+            x, y = tip[0] - 13 * dx + 9 * dy, tip[1] - 13 * dy - 9 * dx
+            yield (f'<text class="local position" x="{x:.1f}" y="{y + 4:.1f}">'
                    f"{edge.position}</text>")
         yield "</g>"
 
@@ -483,9 +485,14 @@ def _at(point: Point) -> str:
 
 def _arrow(before: Point, tip: Point) -> str:
     """A triangle that ends in the tip, from where the curve comes."""
-    dx, dy = tip[0] - before[0], tip[1] - before[1]
-    length = float(np.hypot(dx, dy)) or 1.0
-    dx, dy = dx / length, dy / length
+    dx, dy = _towards(before, tip)
     back = (tip[0] - 8 * dx, tip[1] - 8 * dy)
     left, right = (back[0] - 4 * dy, back[1] + 4 * dx), (back[0] + 4 * dy, back[1] - 4 * dx)
     return f"M{_at(tip)}L{_at(left)}L{_at(right)}Z"
+
+
+def _towards(start: Point, end: Point) -> Point:
+    """The direction from one point to another, of length 1."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    length = float(np.hypot(dx, dy)) or 1.0
+    return dx / length, dy / length
