@@ -74,9 +74,11 @@ def record_backward(graph: GraphLike, cotangents: Sequence[Any] | None = None) -
                 seed = leaf(start, False, "seed")
                 seeds[output] = seeds[output] + seed if output in seeds else seed
         found = pull(seeds, reach(outputs), recorded=True)  # type: ignore[arg-type]
+    leaves: Any = [node for node in graph.nodes if node.op is None]
+    # In the order of the leaves, whichever way the walk went.
     gradients = {
         x: g if isinstance(g, Tensor) else leaf(g, False)
-        for x, g in found.items() if x.op is None
+        for x, g in ((x, found.get(x)) for x in leaves) if g is not None
     }
     whole = Graph([*graph.outputs, *gradients.values()])  # type: ignore[list-item]
     made_for = {}

@@ -233,6 +233,31 @@ def test_the_history_is_a_table_and_a_picture():
     mpl.pyplot.close("all")
 
 
+@pytest.mark.parametrize("curves", [
+    {"loss": np.geomspace(1, 0.1, 30), "accuracy": 1 - np.geomspace(0.5, 0.05, 30)},
+    {"loss": np.geomspace(1, 0.1, 30), "mae": np.geomspace(2, 0.1, 30)},
+    {"loss": np.linspace(0.1, 1, 30), "accuracy": np.linspace(0.2, 0.9, 30)},
+    {"loss": np.linspace(1, 0.1, 30), "val_loss": np.linspace(1.1, 0.4, 30)},
+    {"accuracy": np.linspace(0.5, 1, 30)},
+])
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_the_legend_covers_no_curve(curves, epochs):
+    history = nn.History()
+    for i in range(epochs):
+        history.append(**{name: float(values[i]) for name, values in curves.items()})
+    ax = history.plot()
+    ax.figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    for each in ax.figure.axes:
+        for line in each.get_lines():
+            x, y = line.get_transform().transform(line.get_xydata()).T
+            steps = np.linspace(0, len(x) - 1, 50 * len(x))
+            x, y = (np.interp(steps, np.arange(len(x)), z) for z in (x, y))
+            assert not ((x > box.x0) & (x < box.x1) & (y > box.y0) & (y < box.y1)).any()
+    assert not ax.get_ylabel() or ax.yaxis.label.get_window_extent().x0 >= 0  # not cut off
+    mpl.pyplot.close("all")
+
+
 # Validation that is split off, averages, Ctrl-C. -------------------------------------------------
 
 

@@ -28,13 +28,13 @@ def test_forward_and_backward_stand_side_by_side():
     assert [(n.title, sides[n.group]) for n in drawing.nodes] == [
         ("x", "forward"), ("w", "forward"), ("multiply", "forward"), ("sin", "forward"),
         ("f", "forward"), ("seed", "backward"), ("cos", "backward"), ("multiply", "backward"),
-        ("∂/∂w", "backward"), ("multiply", "backward"), ("∂/∂x", "backward"),
+        ("multiply", "backward"), ("∂/∂x", "backward"), ("∂/∂w", "backward"),
     ]
     assert x.grad is None and w.grad is None
     f.backward()
     shown = by_title(drawing)
     assert shown["∂/∂x"].value.array == x.grad and shown["∂/∂w"].value.array == w.grad
-    assert [n.title for n in drawing.nodes if n.is_output] == ["f", "∂/∂w", "∂/∂x"]
+    assert [n.title for n in drawing.nodes if n.is_output] == ["f", "∂/∂x", "∂/∂w"]
 
 
 def test_ties_lead_from_a_node_to_what_its_rules_made():

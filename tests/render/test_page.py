@@ -783,3 +783,22 @@ def test_large_arrays_are_averaged_in_blocks():
     assert found["levels"][:24] == "q" * 24 and found["levels"][-24:] == "i" * 24
     array[99, 4, 29] = np.inf
     assert heat(array)["levels"][-1] == "x"
+
+
+def test_numbers_of_arguments_lie_beside_their_arrows(tmp_path):
+    """Also where an arrow comes from above, where the place above it is on the line."""
+    X, W = leaf(np.ones((2, 3)), "X"), leaf(np.ones((3, 2)), "W")
+    y = ((X @ W) / (X.sum() - 2.0) - W[:2] / (W @ X)[:2, :2]).sum()
+    point = "([-.0-9]+)[ ,]([-.0-9]+)"
+    for rankdir in ("LR", "TB", "RL", "BT"):
+        text = ag.render(y, tmp_path / "y.html", rankdir=rankdir).read_text()
+        found = re.findall(
+            rf'<path class="tip" d="M{point}L{point}L{point}Z"/>'
+            r'<text class="local position" x="([-.0-9]+)" y="([-.0-9]+)">', text)
+        assert len(found) >= 6
+        for numbers in found:
+            tx, ty, ax, ay, bx, by, x, y_ = map(float, numbers)
+            tip, back = np.array([tx, ty]), np.array([ax + bx, ay + by]) / 2
+            along = (tip - back) / np.linalg.norm(tip - back)
+            off = np.array([x, y_ - 4]) - tip
+            assert abs(along[0] * off[1] - along[1] * off[0]) > 7 and along @ off < -8
