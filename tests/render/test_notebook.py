@@ -1,5 +1,7 @@
 """How things show themselves, and functions that are drawn from an example."""
 
+import base64
+import re
 import xml.etree.ElementTree as ET
 
 import graphviz
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_core as ag
+import nn
 from autograd_core.observe import Observer
 from autograd_core.render import drawing_of
 
@@ -154,3 +157,83 @@ def unrolled(cell, x, steps):
     for _ in range(steps):
         x = cell(x) + 1.0
     return x
+
+
+# Notebooks that leave the notebook. ---------------------------------------------------------------
+
+
+def things():
+    """One of each that shows itself, by its name; and those that are text."""
+    x = ag.tensor(0.5, requires_grad=True, label="x")
+    y = np.exp(np.sin(x) * x) + x**2
+    graph = ag.Graph(y)
+    graph.bprop()
+    f = ag.compile(lambda a: np.sin(a) ** 2 + np.cos(a))
+    f(np.ones(3))
+    model = nn.MLP([2, 6, 3], "tanh", rng=0)
+    X = np.random.default_rng(0).standard_normal((60, 2))
+    history = nn.fit(model, X, np.arange(60) % 3, loss="cross_entropy", metrics="accuracy",
+                     validation_split=0.2, epochs=8, progress=False, seed=0)
+    pictures = {"Tensor": y, "Graph": graph, "compiled": f, "Module": model, "History": history,
+                "network": nn.draw(model)}
+    return pictures, {"leaf": ag.tensor(np.ones((3, 4))), "large": nn.MLP([64, 128, 10], rng=0)}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_is_clipped(browser, tmp_path, dark):
+    pictures, _ = things()
+    page = tmp_path / "all.html"
+    page.write_text("<!DOCTYPE html><meta charset=utf-8>" + "".join(
+        shown(thing)["image/svg+xml"].partition("<svg")[2].join(("<svg", ""))
+        for thing in pictures.values()), "utf-8")
+    browser.open(page, dark=dark)
+    found = browser.run("""[...document.querySelectorAll("body > svg")].map(svg => {
+        const box = svg.viewBox.baseVal, around = svg.getBBox();
+        return [around.x - box.x, around.y - box.y, box.x + box.width - around.x - around.width,
+                box.y + box.height - around.y - around.height];
+    })""")
+    assert len(found) == len(pictures)
+    for name, room in zip(pictures, found, strict=True):
+        assert min(room) >= -1.0, name
+
+
+def exported(things, folder):
+    """What nbconvert makes of a notebook that has shown these, sanitised."""
+    nbconvert, nbformat = pytest.importorskip("nbconvert"), pytest.importorskip("nbformat")
+    cells = []
+    for name, thing in things.items():
+        cell = nbformat.v4.new_code_cell(name, execution_count=1)
+        cell.outputs = [nbformat.v4.new_output("execute_result", data=shown(thing),
+                                               execution_count=1)]
+        cells.append(cell)
+    exporter = nbconvert.HTMLExporter(template_name="basic", sanitize_html=True)
+    body, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=cells))
+    path = folder / "notebook.html"
+    path.write_text(f"<!DOCTYPE html><meta charset=utf-8><body>{body}", "utf-8")
+    return path, body
+
+
+def test_the_sanitised_export_keeps_pictures_and_texts(tmp_path):
+    pictures, texts = things()
+    _, body = exported({**pictures, **texts}, tmp_path)
+    drawn = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', body)
+    assert len(drawn) == len(pictures)
+    for thing, source in zip(pictures.values(), drawn, strict=True):
+        kept = ET.fromstring(base64.b64decode(source))
+        assert ET.tostring(kept) == ET.tostring(ET.fromstring(
+            shown(thing)["image/svg+xml"].encode()))
+    assert "[1., 1., 1., 1.]" in body and "Linear(64, 128)" in body
+
+
+def test_the_export_is_shown_whole(browser, tmp_path):
+    pictures, texts = things()
+    path, _ = exported({**pictures, **texts}, tmp_path)
+    browser.open(path, size=(1000, 800))
+    found = browser.run("""[...document.images].map(i => {
+        const box = i.getBoundingClientRect();
+        return [i.naturalWidth, i.naturalHeight, box.width, box.height, box.right];
+    })""")
+    assert len(found) == len(pictures)
+    for width, height, shown_width, shown_height, right in found:
+        assert width > 50 and abs(shown_width / shown_height - width / height) < 0.05
+        assert right <= 1000 or shown_width == width  # then one scrolls
