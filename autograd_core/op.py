@@ -139,7 +139,7 @@ def _op_by_name(name: str) -> Op:
 
 
 def load_special() -> Any:
-    """Enter what :mod:`autograd_core.special` holds: the one file of ops that is loaded late."""
+    """Enter what :mod:`autograd_core.special` holds: the one family of ops that is loaded late."""
     return import_module(".special", __package__)
 
 

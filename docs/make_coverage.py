@@ -84,6 +84,17 @@ _WHOLE = """
     hermite hermitenorm gegenbauer sh_legendre sh_chebyt sh_chebyu sh_jacobi ellip_normal
     factorial2 factorialk
 """
+#: Names of scipy.special without a rule, and why.
+_WITHOUT = {
+    "no derivative in closed form": """
+        zetac btdtria btdtrib bdtrik bdtrin nbdtrik nbdtrin fdtridfd stdtridf chndtridf ncfdtridfd
+        ncfdtridfn nctdtridf mathieu_a mathieu_b pro_cv obl_cv ellip_harm ellip_harm_2
+    """,
+    "SciPy's value is right to about five digits, too few to differentiate": "ncfdtrinc nctdtrinc",
+    "SciPy's value does not agree with the derivative that it gives beside it": """
+        pro_rad2 pro_rad2_cv obl_rad2 obl_rad2_cv
+    """,
+}
 
 
 class Entry(NamedTuple):
@@ -107,6 +118,7 @@ def _reasons(table: dict[str, str]) -> dict[str, str]:
 
 
 _ELSEWHERE, _CONVERTING = _reasons(ELSEWHERE), _reasons(CONVERTING)
+_NO_CLOSED_FORM = _reasons(_WITHOUT)
 
 
 def classify(module: types.ModuleType, name: str) -> Entry | None:
@@ -143,6 +155,8 @@ def _of_tables(function: Any, name: str, table: dict[Any, Any]) -> Entry:
         reason = REFUSED.get(function, "no rule")
         if name in ag.__all__:
             return Entry(DIFFERENTIABLE, f"as `ag.{name}`, which returns a new array")
+        if name in _NO_CLOSED_FORM:
+            return Entry(NOT_YET, _NO_CLOSED_FORM[name])
         return Entry(NOT_YET if reason == "no rule" else IMPOSSIBLE, reason)
     if isinstance(implementation, Op):
         return _of_op(implementation)
@@ -164,7 +178,7 @@ def _of_op(op: Op) -> Entry:
     return Entry(DIFFERENTIABLE, op.formula + note)
 
 
-ORDINALS = ("first", "second", "third", "fourth")
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 def _of_scipy(name: str) -> Entry:
@@ -174,7 +188,7 @@ def _of_scipy(name: str) -> Entry:
         return Entry(CONSTANT, _ELSEWHERE[name])
     if name in _WHOLE.split() or any(part in name for part in _OF_WHOLE_NUMBERS):
         return Entry(CONSTANT, "of whole numbers")
-    return Entry(NOT_YET, "no rule; SciPy's own converts its arguments")
+    return Entry(NOT_YET, _NO_CLOSED_FORM.get(name, "no rule; SciPy's own converts its arguments"))
 
 
 def entries(module: types.ModuleType) -> dict[str, Entry]:

@@ -92,7 +92,7 @@ def test_the_package_is_imported_by_relative_names(path):
 def test_the_engine_needs_numpy_alone():
     standard = sys.stdlib_module_names - {"marshal", "pickle", "shelve"}  # input is data
     for path in FILES:
-        extra = {"scipy"} if path.name == "special.py" and path.parent == PACKAGE else set()
+        extra = {"scipy"} if name_of(path) == "special" else set()
         if path.parent == PACKAGE / "compiler" / "native":  # what only its executor loads
             extra = {"llvmlite"}
         if name_of(path) not in ("render", "expressions", "__main__"):

@@ -55,7 +55,7 @@ def close(actual, expected, tolerance=1e-12):
 # What there is. ---------------------------------------------------------------------------------
 
 def test_the_names_are_complete():
-    assert sorted(special.__all__) == sorted(NAMES)
+    assert set(NAMES) <= set(special.__all__)  # of the others: test_more_special.py
     assert ag.special is special
     assert "special" in dir(ag)
 
@@ -73,7 +73,8 @@ def test_a_ufunc_of_scipy_is_that_ufunc(name):
 
 
 def test_records_name_their_source():
-    ops = [op for op in OPS.values() if UFUNCS.get(getattr(special, op.name, None)) is op]
+    ops = [op for op in OPS.values() if op.name in NAMES
+           and UFUNCS.get(getattr(special, op.name, None)) is op]
     assert len(ops) > 30
     for op in ops:
         assert "DLMF" in op.formula, op
@@ -578,7 +579,7 @@ def test_the_slope_of_gammainc_has_a_gradient_by_a():
 
 def test_a_ufunc_without_a_rule():
     t = ag.tensor([0.5], requires_grad=True)
-    for f in (scipy.special.airy, scipy.special.struve, scipy.special.sici):
+    for f in (scipy.special.zetac, scipy.special.smirnov, scipy.special.mathieu_a):
         with pytest.raises(ag.MissingRuleError, match=f"{f.__name__} cannot take a Tensor"):
             f(*[t] * f.nin)
 

@@ -53,7 +53,8 @@ MIXED = (verify.first_order, verify.single_precision)
 #: SciPy has no polygamma of complex numbers: the rule of psi raises, and so do what rules use psi
 #: when they are differentiated.
 _FIRST = tuple(check for check in verify.CHECKS if check is not verify.second_order)
-WITHOUT_POLYGAMMA = {"psi": (verify.forward,), "gamma": _FIRST, "rgamma": _FIRST}
+WITHOUT_POLYGAMMA = {"psi": (verify.forward,), "gamma": _FIRST, "rgamma": _FIRST,
+                     "loggamma": _FIRST}
 
 #: A complex value does not go into a real array.
 REAL_INTO_COMPLEX = ("set",)
