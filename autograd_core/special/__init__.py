@@ -25,8 +25,13 @@ At the edges, where a rule needs a decision:
 ``expit, log_ndtr, erfcx`` no cancellation and no 0/0 far out in the first derivative; the second of
                            log_ndtr has 8 digits at -1e4 and loses 2 more for each power of ten
 ``i0e, i1e, ive``          their slopes cancel far out: 8 digits at 1e8
-orders of Bessel           no rule in closed form: :class:`MissingRuleError` if asked for, like the
-functions, ``polygamma``,  gradient of zeta by its exponent
+``boxcox`` and its like    the limits at λ = 0, by λ too
+``agm, ellipk, ellipe``    by Carlson's integrals, without 0/0 at m = 0 or a = b
+``voigt_profile``          of Gauss at γ = 0, of Lorentz at σ = 0
+``wofz``                   no cancellation far out in the first derivative
+``binom, poch``            what psi gives at the poles of Γ: NaN
+orders and parameters      no rule in closed form: :class:`MissingRuleError`, which names the
+                           argument, if asked for; docs/coverage.md says which
 =========================  =======================================================================
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import scipy.special
 from ..node import Array
 from ..op import POSITIVE, REAL, Op, case, define, lift
 from .entries import (
+    apply,
     at_single,
     by_slopes,
     enter,
@@ -110,7 +112,7 @@ _ORDERS = ((2, None), (0.5, None))
 
 kn: np.ufunc = by_slopes(
     "kn", "Kₙ(x) (DLMF 10.29)",
-    ("n", lambda y, n, x: -0.5 * (kn(n - 1, x) + kn(n + 1, x))), POSITIVE,
+    ("n", lambda y, n, x: -0.5 * (apply(kn, n - 1, x) + apply(kn, n + 1, x))), POSITIVE,
     given=((2, None), (0, None)),
 )
 
@@ -163,10 +165,10 @@ def _derivatives(name: str, f: np.ufunc, signs: tuple[float, float], formula: st
     first, second = signs
 
     def derivative(v: Array, z: Array, n: int = 1) -> Array:
-        if int(n) != n or n < 0:
-            raise ValueError(f"{name}: n is a whole number, not negative, got {n!r}")
+        n = operator.index(n)
+        if n < 0:
+            raise ValueError(f"{name}: n is not negative, got {n!r}")
         v, z = v if isinstance(v, (int, float)) else lift(v), lift(z)
-        n = int(n)
         return sum(
             first ** (n - k) * second**k * math.comb(n, k) / 2**n * f(v - n + 2 * k, z)
             for k in range(n + 1)
@@ -227,8 +229,11 @@ spherical_kn = _spherical("spherical_kn", "kₙ(x) (DLMF 10.51)", (-1, -1))
 def _riccati(name: str, f: Any, sign: int, formula: str) -> Any:
     def function(n: int, x: Array) -> tuple[Array, Array]:
         x = lift(x)
-        if x.shape != ():
-            raise ValueError(f"{name}: x is one number, got shape {tuple(x.shape)}")
+        if x.shape != () or int(n) != n or n < 0:
+            raise ValueError(
+                f"{name}: needs a whole number n >= 0 and one number x, got {n!r} and an array of "
+                f"shape {tuple(x.shape)}"
+            )
         orders = np.arange(int(n) + 1)
         y, slope = f(orders, x), f(orders, x, True)
         return sign * x * y, sign * (y + x * slope)
@@ -257,7 +262,11 @@ def lmbda(v: float, x: Array) -> tuple[Array, Array]:
 
 besselpoly: np.ufunc = by_slopes(
     "besselpoly", "∫₀¹ xˡ J_v(2ax) dx (DLMF 10.22)",
-    (lambda y, a, k, v: besselpoly(a, k + 1, v - 1) - besselpoly(a, k + 1, v + 1), "lmb", "nu"),
+    (
+        lambda y, a, k, v: (
+            apply(besselpoly, a, k + 1, v - 1) - apply(besselpoly, a, k + 1, v + 1)),
+        "lmb", "nu",
+    ),
     POSITIVE, given=((None, 1.0, 2.0), (None, 0.5, 1.5)),
 )
 
@@ -271,12 +280,14 @@ def _struve_term(v: Array, x: Array) -> Array:
 
 struve: np.ufunc = by_slopes(
     "struve", "H_v(x) (DLMF 11.2, 11.4)",
-    ("v", lambda y, v, x: 0.5 * (struve(v - 1, x) - struve(v + 1, x)) + _struve_term(v, x)),
+    ("v", lambda y, v, x: (
+        0.5 * (apply(struve, v - 1, x) - apply(struve, v + 1, x)) + _struve_term(v, x))),
     POSITIVE, given=((0, None), (1.5, None)),
 )
 modstruve: np.ufunc = by_slopes(
     "modstruve", "L_v(x) (DLMF 11.2, 11.4)",
-    ("v", lambda y, v, x: 0.5 * (modstruve(v - 1, x) + modstruve(v + 1, x)) + _struve_term(v, x)),
+    ("v", lambda y, v, x: (
+        0.5 * (apply(modstruve, v - 1, x) + apply(modstruve, v + 1, x)) + _struve_term(v, x))),
     POSITIVE, given=((0, None), (1.5, None)),
 )
 

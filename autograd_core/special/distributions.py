@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..node import Array
-from ..op import POSITIVE, REAL, Interval, Op, case, define
+from ..op import POSITIVE, REAL, Interval, Op, case, define, refuse_complex
 from .bessel import ive
 from .elementary import boxcox_by_power
-from .entries import SQRT_2PI, at_single, by_slopes, missing, of
+from .entries import NUMBERS, SQRT_2PI, apply, at_single, by_slopes, like, missing, of
 from .gamma import (
     beta_density,
     betaln,
@@ -214,17 +214,24 @@ stdtrit: np.ufunc = by_slopes(
 
 def _noncentral_forward(x: Array, k: Array, nc: Array) -> Array:
     """e^-(x+c)/2 (x/c)^(k-2)/4 I(√cx) / 2 of order k/2 - 1; near c = 0 by its series."""
+    refuse_complex("chndtr", x, nc)
+    x, nc = (like(v, w) if type(v) in NUMBERS else v for v, w in ((x, nc), (nc, x)))
     z = nc * x
     small = z < 1
     far, c = np.where(small, 1.0, z), np.where(small, 1.0, nc)
     order = 0.5 * k - 1
     root = np.sqrt(far)
     z = 0.25 * np.where(small, z, 0.0)
-    at_pole = np.logical_and(order < 0, order == np.floor(order))  # there ₀F₁/Γ begins later
-    first = np.where(at_pole, -order, 0)
-    b = np.where(at_pole, 1 - order, order + 1)
+    # At a pole of Γ the series of ₀F₁/Γ begins later.
+    if type(k) in NUMBERS:
+        at_pole = order < 0 and order == math.floor(order)
+        first, b = (-order, 1 - order) if at_pole else (0, order + 1)
+    else:
+        at_pole = np.logical_and(order < 0, order == np.floor(order))
+        first, b = np.where(at_pole, -order, 0), np.where(at_pole, 1 - order, order + 1)
     by_series = (
-        np.exp(-0.5 * (x + nc)) * (0.5 * x) ** order * z**first * hyp0f1(b, z) * rgamma(b)
+        np.exp(-0.5 * (x + nc)) * (0.5 * x) ** order * z**first * apply(hyp0f1, b, z)
+        * of(rgamma, b)
     )
     by_bessel = (
         np.exp(root - 0.5 * (x + nc)) * (far / (c * c)) ** (0.5 * order) * ive(order, root)
@@ -249,21 +256,21 @@ chndtr: np.ufunc = by_slopes(
     "chndtr", "χ² with a shift (Johnson, Kotz & Balakrishnan 1995)",
     (
         lambda y, x, k, c: _noncentral(x, k, c), "df",
-        lambda y, x, k, c: 0.5 * (chndtr(x, k + 2, c) - y),
+        lambda y, x, k, c: 0.5 * (apply(chndtr, x, k + 2, c) - y),
     ), POSITIVE, given=((None, 3.0, None), (None, 1.5, 0.5)),
 )
 chndtrix: np.ufunc = by_slopes(
     "chndtrix", "x with chndtr(x, k, c) = p (Johnson, Kotz & Balakrishnan 1995)",
     (
         lambda x, p, k, c: 1 / _noncentral(x, k, c), "df",
-        lambda x, p, k, c: -0.5 * (chndtr(x, k + 2, c) - p) / _noncentral(x, k, c),
+        lambda x, p, k, c: -0.5 * (apply(chndtr, x, k + 2, c) - p) / _noncentral(x, k, c),
     ), _P, _P, POSITIVE, given=((None, 3.0, None), (None, 2.5, 0.5)),
 )
 chndtrinc: np.ufunc = by_slopes(
     "chndtrinc", "c with chndtr(x, k, c) = p (Johnson, Kotz & Balakrishnan 1995)",
     (
-        lambda c, x, k, p: -2 * _noncentral(x, k, c) / (chndtr(x, k + 2, c) - p), "df",
-        lambda c, x, k, p: 2 / (chndtr(x, k + 2, c) - p),
+        lambda c, x, k, p: -2 * _noncentral(x, k, c) / (apply(chndtr, x, k + 2, c) - p), "df",
+        lambda c, x, k, p: 2 / (apply(chndtr, x, k + 2, c) - p),
     ), (4.0, 5.0), POSITIVE, (0.1, 0.4), given=((None, 3.0, None), (None, 2.5, 0.3)),
 )
 
@@ -271,12 +278,12 @@ chndtrinc: np.ufunc = by_slopes(
 def _ncf_density(a: Array, b: Array, nc: Array, x: Array) -> Array:
     """The central density times e^-c/2 ₁F₁((a+b)/2; a/2; cw/2), w = ax / (b + ax)."""
     w = a * x / (b + a * x)
-    shifted = hyp1f1(0.5 * (a + b), 0.5 * a, 0.5 * nc * w)
+    shifted = apply(hyp1f1, 0.5 * (a + b), 0.5 * a, 0.5 * nc * w)
     return of(lambda c: np.exp(-0.5 * c), nc) * shifted * _f_density(a, b, x)
 
 
 def _ncf_by_shift(y: Array, a: Array, b: Array, nc: Array, x: Array) -> Array:
-    return 0.5 * (ncfdtr(a + 2, b, nc, x * (a / (a + 2))) - y)
+    return 0.5 * (apply(ncfdtr, a + 2, b, nc, x * (a / (a + 2))) - y)
 
 
 _SHIFTED = ((3.0, 5.0, None, None), (2.0, 4.0, 0.5, None))
@@ -304,8 +311,8 @@ def _moment(power: int, df: Array, nc: Array, t: Array) -> Array:
     a, b = df + t * t, nc * t
     z = 0.5 * (b * b) / a
     total = (
-        of(gamma, 0.5 * q) * hyp1f1(0.5 * q, 0.5, z)
-        + b * np.sqrt(2 / a) * of(gamma, 0.5 * (q + 1)) * hyp1f1(0.5 * (q + 1), 1.5, z)
+        of(gamma, 0.5 * q) * apply(hyp1f1, 0.5 * q, 0.5, z)
+        + b * np.sqrt(2 / a) * of(gamma, 0.5 * (q + 1)) * apply(hyp1f1, 0.5 * (q + 1), 1.5, z)
     )
     scale = of(lambda v: (0.5 * v) ** (0.5 * v) * rgamma(0.5 * v), df)
     shift = of(lambda c: np.exp(-0.5 * (c * c)), nc) / SQRT_2PI
@@ -405,11 +412,11 @@ kolmogi: np.ufunc = by_slopes(
 
 wright_bessel: np.ufunc = by_slopes(
     "wright_bessel", "Σ xᵏ / k! Γ(ak + b) (DLMF 10.46)",
-    ("a", "b", lambda y, a, b, x: wright_bessel(a, b + a, x)), POSITIVE,
+    ("a", "b", lambda y, a, b, x: apply(wright_bessel, a, b + a, x)), POSITIVE,
     given=((1.5, 2.0, None), (0.5, 1.0, None)),
 )
 log_wright_bessel: np.ufunc = by_slopes(
     "log_wright_bessel", "ln Σ xᵏ / k! Γ(ak + b) (DLMF 10.46)",
-    ("a", "b", lambda y, a, b, x: np.exp(log_wright_bessel(a, b + a, x) - y)), POSITIVE,
+    ("a", "b", lambda y, a, b, x: np.exp(apply(log_wright_bessel, a, b + a, x) - y)), POSITIVE,
     given=((1.5, 2.0, None), (0.5, 1.0, None)),
 )

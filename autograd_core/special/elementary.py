@@ -9,7 +9,7 @@ import scipy.special
 
 from ..node import Array
 from ..op import POSITIVE, REAL, case, define, lift
-from .entries import FEW, at_single, by_slopes, enter, of, on_host, ratio
+from .entries import FEW, apply, at_single, by_slopes, enter, of, on_host, ratio
 from .hypergeometric import hyp1f1, hyp2f1
 
 xlogy: np.ufunc = enter(
@@ -88,17 +88,18 @@ round: np.ufunc = by_slopes(
 # Powers. -----------------------------------------------------------------------------------------
 
 exprel: np.ufunc = by_slopes(
-    "exprel", "(eˣ - 1) / x, 1 at 0 (DLMF 4.2, 13.6)", (lambda y, x: 0.5 * hyp1f1(2, 3, x),), REAL
+    "exprel", "(eˣ - 1) / x, 1 at 0 (DLMF 4.2, 13.6)",
+    (lambda y, x: 0.5 * apply(hyp1f1, 2, 3, x),), REAL,
 )
 powm1: np.ufunc = by_slopes(
     "powm1", "aᵇ - 1 (DLMF 4.2)",
-    (lambda y, a, b: b * a ** (b - 1), lambda y, a, b: xlogy(y + 1, a)), POSITIVE, POSITIVE,
+    (lambda y, a, b: b * a ** (b - 1), lambda y, a, b: apply(xlogy, y + 1, a)), POSITIVE, POSITIVE,
 )
 
 
 def boxcox_by_power(x: Array, log: Array, lmbda: Array) -> Array:
     """∂/∂λ (xˡ - 1)/λ = ln²x exprel'(λ ln x), also at λ = 0."""
-    return log * log * (0.5 * hyp1f1(2, 3, lmbda * log))
+    return log * log * (0.5 * apply(hyp1f1, 2, 3, lmbda * log))
 
 
 boxcox: np.ufunc = by_slopes(
@@ -115,7 +116,7 @@ boxcox1p: np.ufunc = by_slopes(
 
 def _inverse_by_power(y: Array, x: Array, k: Array) -> Array:
     """∂/∂λ (1 + λx)^(1/λ) = y (z/(1+z) - ln(1+z)) / λ² with z = λx, also at λ = 0 (DLMF 15.4)."""
-    return -0.5 * y * (x * x) * hyp2f1(2, 2, 3, -k * x)
+    return -0.5 * y * (x * x) * apply(hyp2f1, 2, 2, 3, -k * x)
 
 
 inv_boxcox: np.ufunc = by_slopes(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..node import Array
 from ..op import POSITIVE, REAL, UNIT, EachInput, Op, case, define
-from .entries import NUMBERS, by_slopes, like, together
+from .entries import NUMBERS, apply, by_slopes, like, of, together
 
 # Carlson's symmetric integrals. ------------------------------------------------------------------
 
@@ -21,9 +21,9 @@ def _carlson_forward(*v: Array, powers: tuple[float, ...], weight: int) -> Array
     """
     beside = next((x for x in v if type(x) not in NUMBERS), None)
     v = tuple(like(x, beside) if type(x) in NUMBERS else x for x in v)
-    scale = np.absolute(v[0])
+    scale = of(np.absolute, v[0])
     for x in v[1:]:
-        scale = np.maximum(scale, np.absolute(x))
+        scale = np.maximum(scale, of(np.absolute, x))
     parts = [x / scale for x in v]
     total: Any = 0
     for k in range(-220, 101):
@@ -54,8 +54,9 @@ _carlson: Op = define(
 elliprf: np.ufunc = by_slopes(
     "elliprf", "R_F(x, y, z) (DLMF 19.16, 19.18)",
     (
-        lambda f, x, y, z: -elliprd(y, z, x) / 6, lambda f, x, y, z: -elliprd(z, x, y) / 6,
-        lambda f, x, y, z: -elliprd(x, y, z) / 6,
+        lambda f, x, y, z: -apply(elliprd, y, z, x) / 6,
+        lambda f, x, y, z: -apply(elliprd, z, x, y) / 6,
+        lambda f, x, y, z: -apply(elliprd, x, y, z) / 6,
     ),
     POSITIVE,
 )
@@ -95,11 +96,16 @@ elliprj: np.ufunc = by_slopes(
     ),
     POSITIVE,
 )
+
+
+def _agm_slope(y: Array, a: Array, b: Array) -> Array:
+    return (2 / (3 * math.pi)) * (y * y) * of(np.absolute, a) * apply(elliprd, 0.0, b * b, a * a)
+
+
 agm: np.ufunc = by_slopes(
     "agm", "the arithmetic-geometric mean π / 2R_F(0, a², b²) (DLMF 19.8, 19.22)",
     (
-        lambda y, a, b: (2 / (3 * math.pi)) * (y * y) * np.absolute(a) * elliprd(0.0, b * b, a * a),
-        lambda y, a, b: (2 / (3 * math.pi)) * (y * y) * np.absolute(b) * elliprd(0.0, a * a, b * b),
+        lambda y, a, b: _agm_slope(y, a, b), lambda y, a, b: _agm_slope(y, b, a),
     ),
     POSITIVE, POSITIVE,
 )
@@ -110,19 +116,19 @@ agm: np.ufunc = by_slopes(
 
 def _k_by_m(m: Array) -> Array:
     """(E - (1 - m) K) / 2m(1 - m) (DLMF 19.4, 19.25)."""
-    return elliprd(0.0, 1.0, 1 - m) / 6
+    return apply(elliprd, 0.0, 1.0, 1 - m) / 6
 
 
 def _e_by_m(m: Array) -> Array:
     """(E - K) / 2m (DLMF 19.4, 19.25)."""
-    return -elliprd(0.0, 1 - m, 1.0) / 6
+    return -apply(elliprd, 0.0, 1 - m, 1.0) / 6
 
 
 ellipk: np.ufunc = by_slopes(
     "ellipk", "K(m) = ∫₀^π/2 dt / √(1 - m sin² t) (DLMF 19.2)", (lambda y, m: _k_by_m(m),), UNIT
 )
 ellipkm1: np.ufunc = by_slopes(
-    "ellipkm1", "K(1 - p) (DLMF 19.2)", (lambda y, p: -elliprd(0.0, 1.0, p) / 6,), POSITIVE
+    "ellipkm1", "K(1 - p) (DLMF 19.2)", (lambda y, p: -apply(elliprd, 0.0, 1.0, p) / 6,), POSITIVE
 )
 ellipe: np.ufunc = by_slopes(
     "ellipe", "E(m) = ∫₀^π/2 √(1 - m sin² t) dt (DLMF 19.2)", (lambda y, m: _e_by_m(m),), UNIT
@@ -131,6 +137,7 @@ ellipe: np.ufunc = by_slopes(
 
 def _incomplete(phi: Array, m: Array, first: bool) -> Array:
     """∂F/∂m or ∂E/∂m: twice a number of the complete ones, and the rest (DLMF 19.25)."""
+    phi = like(phi, m) if type(phi) in NUMBERS else phi
     turns = np.rint(phi / math.pi)
     rest = phi - turns * math.pi
     s = np.sin(rest)
@@ -139,8 +146,8 @@ def _incomplete(phi: Array, m: Array, first: bool) -> Array:
     inside = np.where(none, 0.0 * m, m)  # K'(1) is infinite, and not asked for
     cube = s * s * s / 6
     if first:
-        return cube * elliprd(c2, 1.0, d2) + 2 * turns * _k_by_m(inside)
-    return 2 * turns * _e_by_m(inside) - cube * elliprd(c2, d2, 1.0)
+        return cube * apply(elliprd, c2, 1.0, d2) + 2 * turns * _k_by_m(inside)
+    return 2 * turns * _e_by_m(inside) - cube * apply(elliprd, c2, d2, 1.0)
 
 
 ellipkinc: np.ufunc = by_slopes(
@@ -165,5 +172,5 @@ def _jacobi_by_m(y: Array, u: Array, m: Array) -> Any:
 ellipj: np.ufunc = together(
     "ellipj", "sn, cn, dn of Jacobi, and the amplitude (DLMF 22.13, 22.16)",
     (lambda y, u, m: (y[1] * y[2], -y[0] * y[2], -m * y[0] * y[1], y[2]), _jacobi_by_m),
-    REAL, (0.1, 0.8), given=((None, None), (5.0, None)),
+    REAL, (0.1, 0.8),
 )

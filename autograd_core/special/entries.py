@@ -92,6 +92,14 @@ def ratio(x: Array, y: Array) -> Array:
     """x / y, and 0 at (0, 0): the slope in y of x log y, which is constant where x is 0."""
     return x / np.where(np.logical_and(x == 0, y == 0), 1, y)
 
+def apply(ufunc: np.ufunc, *xs: Array) -> Array:
+    """A ufunc that has been entered, in a rule: beside Python numbers in the precision of arrays.
+
+    SciPy's loops for integers and for mixed arguments are of double precision.
+    """
+    return UFUNCS[ufunc](*xs)
+
+
 #: slope(y, *xs): the derivative of y = f(*xs) by one of the xs. A name instead: that of an argument
 #: in which no derivative is known. None: a step, whose derivative is 0.
 Slope = Callable[..., Any] | str | None
@@ -99,13 +107,16 @@ Slope = Callable[..., Any] | str | None
 FEW = (case(()), case((0,)), case((1, 2)))
 
 
-def cases_of(given: tuple[tuple[Any, ...], ...], nin: int) -> tuple[Case, ...]:
+def cases_of(
+    given: tuple[tuple[Any, ...], ...], nin: int, domain: tuple[Interval, ...]
+) -> tuple[Case, ...]:
     """Cases with each of these values for the arguments; None for one to sample."""
     if not given:
         if nin == 1:
             return FEW
-        if nin == 2:
-            return BROADCAST
+        if nin == 2:  # as BROADCAST, with numbers within the domain
+            first, second = (0.5 * (low + high) for low, high in (domain * 2)[:2])
+            return (*BROADCAST[:-2], case((2, 3), second), case(first, (2, 3)))
         given = ((None,) * nin,)
     shapes = (((3,), given[0]), *(((1, 2), values) for values in given[1:]),
               ((), given[-1]), ((0,), given[-1]))
@@ -129,7 +140,7 @@ def by_slopes(
     ``given``: values for the arguments in tests, None for those that are sampled in ``domain``.
     ``double``: whether SciPy's loop for single precision is not to be used.
     """
-    cases = cases_of(given, len(slopes))
+    cases = cases_of(given, len(slopes), domain)
     vjps = tuple(_rule(name, s) for s in slopes)
     forward = partial(in_double, name) if double else None
     return enter(name, vjps, formula, *domain, cases=cases, record=record, forward=forward)
@@ -158,7 +169,7 @@ def several(
     given: tuple[tuple[Any, ...], ...] = (), double: bool = False,
 ) -> np.ufunc:
     """The same by rules for the stacked results."""
-    ufunc = enter(name, rules, formula, *domain, cases=cases_of(given, len(rules)),
+    ufunc = enter(name, rules, formula, *domain, cases=cases_of(given, len(rules), domain),
                   forward=partial(in_double, name) if double else None)
     op = UFUNCS[ufunc]
 

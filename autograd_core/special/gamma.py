@@ -10,7 +10,7 @@ import numpy as np
 import scipy.special
 
 from ..node import Array
-from ..op import POSITIVE, REAL, Op, case, define, lift, refuse_complex, zero
+from ..op import POSITIVE, REAL, Op, case, define, is_complex, lift, refuse_complex, zero
 from .elementary import xlog1py, xlogy
 from .entries import (
     BROADCAST,
@@ -154,8 +154,9 @@ def _gamma_slope_everywhere(a: Array, x: Array, order: int) -> Array:
     series = inside & (a < 30) & (x < a + 2)
     above = inside & ~series & (x > a - 0.5)
     below = inside & ~series & ~above
-    y = np.where((a > 0) & (x == 0), 0, np.where((a > 0) & (x == math.inf), math.inf, math.nan))
-    y = y + 0 * np.where(inside, a, 0)
+    zero = 0 * np.where(inside, a, 1)
+    y = np.where((a > 0) & (x == 0), zero,
+                 np.where((a > 0) & (x == math.inf), zero + math.inf, zero + math.nan))
     def only(where: Array, method: Callable[..., Array], at: float, *side: int) -> Array:
         """Where another method is right, this one computes at a place of its own."""
         return method(np.where(where, a, at), np.where(where, x, at + 5 * sum(side)), order, *side)
@@ -363,5 +364,7 @@ def factorial(n: Array, exact: bool = False, extend: str = "zero") -> Array:
         raise NotImplementedError(
             f"factorial: extend={extend!r} is not supported; use gamma(n + 1)")
     n = lift(n)
+    if is_complex(n):
+        raise ValueError("factorial: of complex numbers only by extend='complex'; use gamma(n + 1)")
     negative = n < 0
     return np.where(negative, 0.0, gamma(np.where(negative, 0.0, n) + 1))

@@ -10,7 +10,7 @@ import numpy as np
 from ..node import Array
 from ..op import POSITIVE, REAL
 from .bessel import airy, i0, j0, k0, modstruve, struve, y0
-from .entries import NUMBERS, apart, by_slopes, enter, together
+from .entries import NUMBERS, apart, apply, by_slopes, enter, together
 from .hypergeometric import hyp0f1, hyp2f1
 
 exp1: np.ufunc = enter(
@@ -23,22 +23,22 @@ expi: np.ufunc = enter(
 def _expn_slope(y: Array, n: Array, x: Array) -> Array:
     """-E_{n-1}(x); of E₀ = e⁻ˣ/x, where there is no E₋₁, by itself (DLMF 8.19)."""
     if type(n) in NUMBERS:
-        return -expn(n - 1, x) if n else -y - y / x
+        return -apply(expn, n - 1, x) if n else -y - y / x
     last = n == 0
-    return np.where(last, -y - y / x, -expn(np.where(last, 1, n) - 1, x))
+    return np.where(last, -y - y / x, -apply(expn, np.where(last, 1, n) - 1, x))
 
 
 expn: np.ufunc = by_slopes(
     "expn", "Eₙ(x) = ∫₁^∞ e^(-xt) / tⁿ dt (DLMF 8.19)", ("n", _expn_slope), POSITIVE,
-    given=((2, None), (0, None), (1, None), (np.array([[0], [3]]), None)),
+    given=((2, None), (0, None), (1, None), (np.array([[0], [3]], np.float32), None)),
 )
 shichi: np.ufunc = apart(
     "shichi", "Shi, Chi: ∫ sinh(x)/x, ∫ cosh(x)/x (DLMF 6.2)",
-    (lambda x: hyp0f1(1.5, 0.25 * (x * x)), lambda x: np.cosh(x) / x), POSITIVE,
+    (lambda x: apply(hyp0f1, 1.5, 0.25 * (x * x)), lambda x: np.cosh(x) / x), POSITIVE,
 )
 sici: np.ufunc = apart(
     "sici", "Si, Ci: ∫ sin(x)/x, ∫ cos(x)/x (DLMF 6.2)",
-    (lambda x: hyp0f1(1.5, -0.25 * (x * x)), lambda x: np.cos(x) / x), POSITIVE,
+    (lambda x: apply(hyp0f1, 1.5, -0.25 * (x * x)), lambda x: np.cos(x) / x), POSITIVE,
 )
 fresnel: np.ufunc = together(
     "fresnel", "∫₀ˣ sin(πt²/2) dt, ∫₀ˣ cos(πt²/2) dt (DLMF 7.2)",
@@ -60,7 +60,7 @@ modfresnelm: np.ufunc = together(
 )
 spence: np.ufunc = by_slopes(
     "spence", "Li₂(1 - x) = -∫₁ˣ ln(t) / (t - 1) dt (DLMF 25.12, 15.4)",
-    (lambda y, x: -hyp2f1(1, 1, 2, 1 - x),), POSITIVE,
+    (lambda y, x: -apply(hyp2f1, 1, 1, 2, 1 - x),), POSITIVE,
 )
 
 # Of Bessel functions. ----------------------------------------------------------------------------
@@ -104,11 +104,11 @@ itairy: np.ufunc = together(
     "itairy", "∫₀ˣ Ai(t), Bi(t), Ai(-t), Bi(-t) dt (DLMF 9.10)", (_airy_both_ways,), (0.3, 1.0)
 )
 itstruve0: np.ufunc = by_slopes(
-    "itstruve0", "∫₀ˣ H₀ dt (DLMF 11.7)", (lambda y, x: struve(0, x),), POSITIVE
+    "itstruve0", "∫₀ˣ H₀ dt (DLMF 11.7)", (lambda y, x: apply(struve, 0, x),), POSITIVE
 )
 it2struve0: np.ufunc = by_slopes(
-    "it2struve0", "∫ₓ^∞ H₀/t dt (DLMF 11.7)", (lambda y, x: -struve(0, x) / x,), POSITIVE
+    "it2struve0", "∫ₓ^∞ H₀/t dt (DLMF 11.7)", (lambda y, x: -apply(struve, 0, x) / x,), POSITIVE
 )
 itmodstruve0: np.ufunc = by_slopes(
-    "itmodstruve0", "∫₀ˣ L₀ dt (DLMF 11.7)", (lambda y, x: modstruve(0, x),), POSITIVE
+    "itmodstruve0", "∫₀ˣ L₀ dt (DLMF 11.7)", (lambda y, x: apply(modstruve, 0, x),), POSITIVE
 )

@@ -97,7 +97,10 @@ def _wofz_slope(y: Array, x: Array) -> Array:
     return np.where(far, -1j / SQRT_PI * u * series, 2j / SQRT_PI - 2 * near * y)
 
 
-wofz: np.ufunc = by_slopes("wofz", "w(x) = exp(-x²) erfc(-ix) (DLMF 7.2)", (_wofz_slope,), REAL)
+wofz: np.ufunc = by_slopes(
+    "wofz", "w(x) = exp(-x²) erfc(-ix) (DLMF 7.2)", (_wofz_slope,), REAL,
+    double=True,
+)
 
 
 def _voigt(sigma_slope: Any, along: Callable[..., Any]) -> Callable[..., Any]:

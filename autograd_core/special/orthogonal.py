@@ -11,8 +11,8 @@ import numpy as np
 import scipy.special
 
 from ..node import Array
-from ..op import REAL, UNIT, Interval, Op, case, define, lift
-from .entries import NUMBERS, at_single, by_slopes, enter, missing, on_host
+from ..op import REAL, UNIT, Interval, Op, case, define, lift, refuse_complex
+from .entries import NUMBERS, apply, at_single, by_slopes, enter, missing, on_host
 
 
 def _below(n: Array) -> Array:
@@ -25,8 +25,8 @@ def _below(n: Array) -> Array:
 def _lower(f: np.ufunc, n: Array, *xs: Array) -> Array:
     """f of degree n - 1; 0 for n = 0, where SciPy has NaN for some."""
     if type(n) in NUMBERS:
-        return f(n - 1, *xs) if n else 0 * xs[-1]
-    return np.where(n == 0, 0, f(_below(n), *xs))
+        return apply(f, n - 1, *xs) if n else 0 * xs[-1]
+    return np.where(n == 0, 0, apply(f, _below(n), *xs))
 
 
 _HALF: Interval = (0.1, 0.9)
@@ -71,7 +71,8 @@ eval_jacobi: np.ufunc = by_slopes(
 )
 eval_sh_jacobi: np.ufunc = by_slopes(
     "eval_sh_jacobi", "Gₙ(p, q, x) (DLMF 18.9)",
-    ("n", "p", "q", lambda y, n, p, q, x: n * eval_sh_jacobi(_below(n), p + 2, q + 1, x)), _HALF,
+    ("n", "p", "q", lambda y, n, p, q, x: (
+        n * apply(eval_sh_jacobi, _below(n), p + 2, q + 1, x))), _HALF,
     given=((3, 3.0, 2.0, None), (0, 2.5, 2, None)),
 )
 eval_gegenbauer: np.ufunc = by_slopes(
@@ -92,6 +93,7 @@ eval_laguerre: np.ufunc = by_slopes(
 
 def _hermite_forward(ufunc: np.ufunc, factor: int, n: Array, x: Array) -> Array:
     """Of any precision: SciPy's are of double precision only."""
+    refuse_complex(ufunc.__name__, x)
     if not isinstance(n, int):
         return at_single(ufunc(n, x), x)
     if n < 0:
@@ -106,7 +108,7 @@ def _hermite(name: str, factor: int, formula: str) -> np.ufunc:
     ufunc: np.ufunc = getattr(scipy.special, name)
 
     def rule(g: Array, y: Array, n: Array, x: Array) -> Array:
-        return g * (factor * n * ufunc(_below(n), x))
+        return g * (factor * n * apply(ufunc, _below(n), x))
 
     return enter(
         name, (missing(name, "n"), rule), formula, REAL,
@@ -195,7 +197,8 @@ _assoc_legendre: Op = define(
 def _derivatives_of(f: Any, diff_n: int) -> Array:
     """f and its derivatives, up to the second, stacked as SciPy stacks them."""
     if diff_n not in (0, 1, 2):
-        raise ValueError(f"diff_n is 0, 1 or 2, got {diff_n!r}")
+        error = NotImplementedError if diff_n > 2 else ValueError
+        raise error(f"diff_n is 0, 1 or 2, got {diff_n!r}")
     return np.stack([f(k) for k in range(diff_n + 1)])
 
 

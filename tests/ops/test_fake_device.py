@@ -30,7 +30,8 @@ def refused_by_scipy(op):
 
 
 ON_HOST = {
-    "bdtr", "bdtrc", "bdtri", "lambertw", "sph_harm_y", "sph_legendre_p", "assoc_legendre_p",
+    "wofz", "voigt_profile", "bdtr", "bdtrc", "bdtri", "lambertw", "sph_harm_y",
+    "sph_legendre_p", "assoc_legendre_p",
     "pbdv", "pbvv", "pbwa", *(f"spherical_{kind}n" for kind in "jyik"),
     *(f"mathieu_{kind}" for kind in ("cem", "sem", "modcem1", "modcem2", "modsem1", "modsem2")),
     *(f"{shape}_{kind}{cv}" for shape in ("pro", "obl") for kind in ("ang1", "rad1")
