@@ -931,10 +931,14 @@ class Tensor(Node):
         return self.__deepcopy__({})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """Of a leaf, another leaf; a computed Tensor never changes, and is its own copy."""
+        """Of a leaf, another leaf; a computed Tensor never changes, and is its own copy.
+
+        Where a container copies what it wraps before it goes on computing, as xarray does, the
+        leaf's gradient goes through the copy.
+        """
         if self.op is not None:
             return self
-        if capturing() is not None:
+        if capturing() is not None or dispatch.copied_by_a_container():
             return flow.identity(self)
         copied = _new(type(self))
         copied._value = np.copy(self._value)[()]

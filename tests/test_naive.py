@@ -7,6 +7,8 @@ import math
 import naive
 import numpy as np
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 
 import autograd_core as ag
 from autograd_core.op import OPS
@@ -62,6 +64,17 @@ LENGTHS = [5, 10, 25, 50]
 def test_a_random_program(seed):
     """None of these meets a kink: the naive engine would say so."""
     agree(random_program(np.random.default_rng(seed), LENGTHS[seed % len(LENGTHS)]))
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), length=st.integers(1, 50))
+def test_any_program_of_up_to_50_operations(seed, length):
+    program = random_program(np.random.default_rng(seed), length)
+    assert len(program.steps) <= 50
+    try:
+        agree(program)
+    except naive.Kink:
+        reject()
 
 
 def test_the_programs_are_long_and_use_everything():

@@ -1,5 +1,6 @@
 """Tensors inside xarray's objects: arithmetic in both orders, functions, reductions, gradients."""
 
+import copy
 import operator
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_functions_of_a_data_array(f):
     assert list(y.coords) == list(expected.coords)
     np.testing.assert_allclose(y.data.numpy(force=True), expected.values, rtol=1e-14)
     ag.check_grads(lambda x: f(wrapped(x)).data, A, order=2, rtol=1e-5)
+    # A leaf of the user's, wrapped as it is, gets the same gradient, however often it is copied.
+    y.data.sum().backward()
+    np.testing.assert_allclose(x.grad, ag.grad(lambda x: f(wrapped(x)).data.sum())(A))
+
+
+@pytest.mark.parametrize("copied", [
+    lambda w: w.copy(deep=True), lambda w: w.copy(), copy.copy, copy.deepcopy,
+    lambda w: xr.Dataset({"w": w}).copy(deep=True)["w"], lambda w: copy.deepcopy([w])[0],
+    lambda w: w.sortby("b", ascending=False), lambda w: copy.deepcopy(w.variable),
+    lambda w: xr.align(w, D.assign_coords(b=[1.0, 2.0, 4.0]), copy=True)[0],
+])
+def test_a_copy_of_an_object_is_no_new_leaf(copied):
+    x = ag.tensor(A, requires_grad=True, label="x")
+    (copied(wrapped(x)) ** 2).sum().data.backward()
+    np.testing.assert_array_equal(x.grad, 2 * A)
+    graph = ag.Graph((copied(wrapped(x)) ** 2).sum().data)
+    np.testing.assert_allclose(graph.fprop({x: 2 * A}), 4 * np.sum(A**2))
+    # The user's own copy of a Tensor is a leaf, also of one that an object holds.
+    for own in (copy.deepcopy(x), copy.deepcopy([x])[0], copy.deepcopy(wrapped(x).data)):
+        assert own is not x and own.op is None
 
 
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow,

@@ -38,10 +38,10 @@ orders and parameters      no rule in closed form: :class:`MissingRuleError`, wh
 from __future__ import annotations
 
 try:
-    import scipy.special as _  # noqa: F401
+    from scipy.special import sph_harm_y as _  # noqa: F401
 except ImportError as cause:
     raise ImportError(
-        "ag.special needs SciPy: `pip install autograd-core[special]`"
+        "ag.special needs SciPy, 1.15 or newer: `pip install autograd-core[special]`"
     ) from cause
 
 from numpy import sinc
