@@ -278,6 +278,33 @@ def test_large_products_are_left_to_blas():
     assert len(inside) == 2 and product.op.name == "matmul"
 
 
+def test_gradients_that_blas_computes_are_not_copied():
+    """They are written where the update reads them."""
+    model = nn.MLP([128, 128, 3], activation="tanh", rng=0)
+    optimizer = nn.optim.Adam(model.parameters())
+
+    @compiled
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = nn.losses.mse(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x, y = np.ones((128, 128), np.float32), np.ones((128, 3), np.float32)
+    step(x, y), step(x, y)
+    inside, others = kernels_of(step)
+    assert [i.op.name for i in others if i.op.pure] == ["matmul", "matmul", "pack"]
+    source = step._last.executable.source
+    assert source.count("if kernel") == 2 and "copyto" not in source
+    # Of Adam, nothing is computed before all gradients are there.
+    early = inside[0].attrs["body"].instructions
+    assert not any(i.op.name == "sqrt" or 0.999 in i.args for i in early)
+    copies = [c for i in inside for c in schedule.Schedule(i.attrs["body"]).calls
+              if [n.name for n in getattr(c.work, "nodes", ())] == ["copy"]]
+    assert sum(np.prod(c.work.shape) for c in copies) < 1000
+
+
 def test_a_factor_of_many_products_is_transposed_once():
     w = RNG.normal(size=(8, 8))
 

@@ -28,10 +28,15 @@ def kernels(program: Program) -> Program:
     """With the instructions that kernels accept grouped into kernels."""
     program = _kept_in_packs(program)
     able = [accepts(i) for i in program.instructions]
+    elsewhere = {x for i, a in zip(program.instructions, able, strict=True) if not a
+                 for x in i.outs}
+    for n, i in enumerate(program.instructions):
+        if i.op is pack and any(x in elsewhere for x in i.args):
+            able[n] = False  # what NumPy computes, it computes in its place in a packed array
     views = [is_view(i) and a for i, a in zip(program.instructions, able, strict=True)]
     if not any(a and not v for a, v in zip(able, views, strict=True)):
         return program
-    order = _phases(program, able, views)
+    order = _sunk(program, _phases(program, able, views), views)
     instructions: list[Instruction] = []
     view_of = {i.out: i for i, v in zip(program.instructions, views, strict=True) if v}
     phase_of = {x: p for p, (_, members) in enumerate(order) for n in members
@@ -146,6 +151,44 @@ def _phases(program: Program, able: Sequence[bool], views: Sequence[bool]
             order.append((native, members))
         native = not native
     return order
+
+
+def _sunk(program: Program, order: list[tuple[bool, list[int]]], views: Sequence[bool]
+          ) -> list[tuple[bool, list[int]]]:
+    """With what only a later kernel reads in that kernel, if the one that could make it first makes
+    nothing that it needs: otherwise it would be stored only to be read again."""
+    instructions = program.instructions
+    view_of = {i.out: i for i, v in zip(instructions, views, strict=True) if v}
+    phase_of = {x: p for p, (_, members) in enumerate(order) for n in members
+                for x in instructions[n].outs}
+    readers: dict[Var, set[int]] = {}
+    for p, (_, members) in enumerate(order):
+        for n in members:
+            for x in instructions[n].args:
+                source = root(x, view_of)
+                if isinstance(source, Var):
+                    readers.setdefault(source, set()).add(p)
+    results = {root(x, view_of) for x in program.results()}
+    for p in range(len(order) - 1, -1, -1):
+        native, members = order[p]
+        if not native:
+            continue
+        for n in reversed(members):
+            (x,) = instructions[n].outs
+            own = [a for a in (root(a, view_of) for a in instructions[n].args)
+                   if phase_of.get(a, -1) == p]
+            later = min(readers.get(x, {p}))
+            if x in results or own or later == p or not order[later][0]:
+                continue
+            members.remove(n)
+            phase_of[x] = later
+            order[later][1].append(n)
+            order[later][1].sort()
+            for a in instructions[n].args:
+                source = root(a, view_of)
+                if isinstance(source, Var):
+                    readers[source].add(later)
+    return [(native, members) for native, members in order if members]
 
 
 def _kernel(
