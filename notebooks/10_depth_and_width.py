@@ -154,7 +154,7 @@ def regions(model, window):
             a, c = a @ layer.weight.data, c @ layer.weight.data + layer.bias.data
             parts = [polygon]
             for unit in range(a.shape[1]):
-                tolerance = 1e-9 * (1e-3 + np.abs(a[:, unit]).max()) * (high - low)
+                tolerance = 1e-12 * (1e-3 + np.abs(a[:, unit]).max()) * (high - low)
                 parts = [half for part in parts
                          for half in cut(part, part @ a[:, unit] + c[unit], tolerance)]
             for part in parts:
@@ -181,7 +181,7 @@ def zaslavsky(n):
 
 for seed in range(20):
     shallow = random_network([2, 8, 1], seed)
-    polygons, slopes = regions(shallow, (-1e5, 1e5))
+    polygons, slopes = regions(shallow, (-1e4, 1e4))
     assert len(polygons) == zaslavsky(8) == 37
 
 # %% [markdown]
