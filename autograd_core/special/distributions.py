@@ -352,7 +352,7 @@ nrdtrisd: np.ufunc = by_slopes(
         lambda sd, m, p, x: -1 / ndtri(p),
         lambda sd, m, p, x: -sd * _ndtri_slope(ndtri(p)) / ndtri(p),
         lambda sd, m, p, x: 1 / ndtri(p),
-    ), (-1.0, 0.0), (0.6, 0.8), POSITIVE,
+    ), (-1.0, 0.0), (0.75, 0.85), POSITIVE,
 )
 
 # Tukey's lambda, and Kolmogorov's. ---------------------------------------------------------------

@@ -9,9 +9,12 @@ import numpy as np
 
 from ..node import Array
 from ..op import POSITIVE, REAL, UNIT, EachInput, Op, case, define
-from .entries import NUMBERS, apply, by_slopes, like, of, together
+from .entries import NUMBERS, apply, at_single, by_slopes, like, of, together
 
 # Carlson's symmetric integrals. ------------------------------------------------------------------
+
+
+_LOGS = 0.5 * np.arange(-220, 101)
 
 
 def _carlson_forward(*v: Array, powers: tuple[float, ...], weight: int) -> Array:
@@ -21,11 +24,18 @@ def _carlson_forward(*v: Array, powers: tuple[float, ...], weight: int) -> Array
     """
     beside = next((x for x in v if type(x) not in NUMBERS), None)
     v = tuple(like(x, beside) if type(x) in NUMBERS else x for x in v)
-    scale = of(np.absolute, v[0])
+    scale: Any = of(np.absolute, v[0])
     for x in v[1:]:
         scale = np.maximum(scale, of(np.absolute, x))
     parts = [x / scale for x in v]
     total: Any = 0
+    host = isinstance(scale, (np.ndarray, np.generic))
+    if host:
+        exponents: Any = _LOGS * (1 + weight)
+        for x, b in zip(parts, powers, strict=True):
+            exponents = exponents - b * np.log(np.asarray(x)[..., None] + np.exp(_LOGS))
+        total = np.exp(exponents).sum(-1)
+        return at_single(0.5 * total * scale ** (1 + weight - sum(powers)), *v)
     for k in range(-220, 101):
         t = math.exp(0.5 * k)
         exponent: Any = 0.5 * k * (1 + weight)

@@ -105,6 +105,10 @@ def apply(ufunc: np.ufunc, *xs: Array) -> Array:
 Slope = Callable[..., Any] | str | None
 #: Enough where rules know no shapes.
 FEW = (case(()), case((0,)), case((1, 2)))
+BROADCAST_FEW = (
+    case((), ()), case((2,), (2,)), case((1, 2), (2,)), case((2,), (1, 2)), case((2, 1), (1, 2)),
+    case((0, 2), (2,)),
+)
 
 
 def cases_of(
@@ -114,11 +118,11 @@ def cases_of(
     if not given:
         if nin == 1:
             return FEW
-        if nin == 2:  # as BROADCAST, with numbers within the domain
+        if nin == 2:
             first, second = (0.5 * (low + high) for low, high in (domain * 2)[:2])
-            return (*BROADCAST[:-2], case((2, 3), second), case(first, (2, 3)))
+            return (*BROADCAST_FEW, case((2,), second), case(first, (2,)))
         given = ((None,) * nin,)
-    shapes = (((3,), given[0]), *(((1, 2), values) for values in given[1:]),
+    shapes = (((2,), given[0]), *(((1, 2), values) for values in given[1:]),
               ((), given[-1]), ((0,), given[-1]))
     return tuple(case(*(shape if v is None else v for v in values)) for shape, values in shapes)
 
