@@ -152,7 +152,8 @@ def pull(
     """Walk backwards from the cotangents ``seeds``, along ``route`` or to all leaves.
 
     Returns the cotangents of the leaves and targets that it comes to, and of the members of
-    ``keep`` on the way. None of them shares memory with another array.
+    ``keep`` on the way; those of a recorded walk in the order of their births, the youngest first.
+    None of them shares memory with another array.
 
     Raises :class:`StaleGraphError` where a value was replaced after it had been used.
     """
@@ -295,6 +296,8 @@ def pull(
         for x, total in result.items():
             if total is None:
                 result[x] = np.zeros_like(x._value)[()]
+    if recorded:  # what follows is recorded in this order, and drawn
+        result = dict(sorted(result.items(), key=lambda item: item[0]._born, reverse=True))
     if observed:
         route = route or reach(seeds)
         for observer in observe.observers.get():
