@@ -27,7 +27,7 @@ from .errors import (
     describe,
     explain,
 )
-from .node import Array, Cell, Node, is_alone, tick, value_of
+from .node import Array, Cell, Node, tick, value_of
 from .op import OPS, UFUNCS, Op
 from .ops import complex_parts, elementwise, flow, indexing, products, reductions, shaping
 
@@ -517,36 +517,6 @@ class Tensor(Node):
         else:
             self._check_assigned(value)
             self._replace(as_data(value, old.dtype))
-
-    def writable(self) -> Array:
-        """A leaf's array, to be written into and then handed to :meth:`assign`.
-
-        The leaf's own where nobody else can see it, otherwise a copy: an update of large arrays in
-        place. Graphs computed from the leaf are out of date as soon as it is handed out. A scalar
-        comes as it is, since it cannot be written into.
-
-        Raises :class:`MutationError` for a computed Tensor, :class:`CompileError` in a compiled
-        function.
-
-        >>> x = ag.tensor([1.0, 2.0])
-        >>> value = x.writable()
-        >>> value *= 10
-        >>> x.assign(value)
-        >>> x
-        tensor([10., 20.])
-        """
-        self.read("t.writable()")
-        self._check_replaced(self._value)
-        if self._lent is not None:
-            self.settle()
-        alone = self._lent is None and is_alone(self)
-        self._born = tick()
-        value = self._value
-        if type(value) is np.ndarray and (not alone or value.base is not None):
-            return value.copy()
-        if type(value) is np.ndarray:
-            value.setflags(write=True)
-        return value
 
     def _check_assigned(self, value: Any) -> None:
         if np.shape(value) != self.shape:

@@ -154,7 +154,7 @@ class Optimizer:
             with ag.no_grad():
                 self._record()
             return
-        for i, new, state in self._updates(in_place=True):
+        for i, new, state in self._updates():
             self.parameters[i].assign(new)
             if state:
                 for cell, after in zip(self._state[i], state, strict=True):
@@ -169,13 +169,8 @@ class Optimizer:
             found[i] = new - self.parameters[i].numpy(force=True)
         return found
 
-    def _updates(
-        self, in_place: bool = False
-    ) -> Iterator[tuple[int, Array, tuple[Array, ...]]]:
-        """The number, new value and new state of every parameter that has a gradient.
-
-        ``in_place``: whether they may lie where the old ones are.
-        """
+    def _updates(self) -> Iterator[tuple[int, Array, tuple[Array, ...]]]:
+        """The number, new value and new state of every parameter that has a gradient."""
         rules = self._rules()
         numbers = [numbers_of(rule, self.steps) for rule in rules]
         gradients = self._gradients()
@@ -190,8 +185,7 @@ class Optimizer:
                 cells = self._state[i]
                 value = parameter.numpy(force=True)
                 if value.size > 2 * _BLOCK:
-                    del value  # or it could not be written into
-                    new, state = _in_blocks(rule, parameter, grad, cells, coefficients, in_place)
+                    new, state = _in_blocks(rule, parameter, grad, cells, coefficients)
                 else:
                     old = tuple([cell.numpy() for cell in cells]) if cells else ()
                     if bare:
@@ -388,19 +382,11 @@ def updated(
 
 def _in_blocks(
     rule: Any, parameter: ag.Tensor, grad: Array, cells: tuple[ag.Tensor, ...],
-    numbers: tuple[float, ...], in_place: bool,
+    numbers: tuple[float, ...],
 ) -> tuple[Array, tuple[Array, ...]]:
-    """``updated``, a block at a time: the same numbers, several times less memory traffic.
-
-    ``in_place``: whether to write them over the old ones, where those are rows in memory.
-    """
-    leaves = (parameter, *cells)
-    if in_place:
-        old = [leaf.writable() for leaf in leaves]
-        new = [x if x.flags.c_contiguous else np.empty(x.shape, x.dtype) for x in old]
-    else:
-        old = [leaf.numpy(force=True) for leaf in leaves]
-        new = [np.empty(x.shape, x.dtype) for x in old]
+    """``updated``, a block at a time: the same numbers, several times less memory traffic."""
+    old = [leaf.numpy(force=True) for leaf in (parameter, *cells)]
+    new = [np.empty(x.shape, x.dtype) for x in old]
     g = np.ascontiguousarray(grad).reshape(-1)
     sources = [np.ascontiguousarray(x).reshape(-1) for x in old]
     targets = [x.reshape(-1) for x in new]
