@@ -28,7 +28,7 @@ demo: $(VENV)/installed-demo
 	$(BIN)/python notebooks/demo.py --out out $(ARGS)
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .

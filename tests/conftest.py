@@ -3,6 +3,11 @@
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, so that no core waits for another at the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_notebooks.py", "test_benchmarks.py"))
+
+
 @pytest.fixture(scope="session")
 def browser():
     """One browser for all tests of pages."""

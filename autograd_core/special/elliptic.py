@@ -36,7 +36,8 @@ def _carlson_forward(*v: Array, powers: tuple[float, ...], weight: int) -> Array
             exponents = exponents - b * np.log(np.asarray(x)[..., None] + np.exp(_LOGS))
         total = np.exp(exponents).sum(-1)
         return at_single(0.5 * total * scale ** (1 + weight - sum(powers)), *v)
-    for k in range(-220, 101):
+    # In single precision smaller steps would be zero, whose logarithm is not.
+    for k in range(-220 if scale.dtype.itemsize > 4 else -170, 101):
         t = math.exp(0.5 * k)
         exponent: Any = 0.5 * k * (1 + weight)
         for x, b in zip(parts, powers, strict=True):
