@@ -16,7 +16,7 @@ import pytest
 
 llvmlite = pytest.importorskip("llvmlite")
 
-from programs import random_program, values  # noqa: E402
+from programs import program_of, random_program, values  # noqa: E402
 
 import autograd_core as ag  # noqa: E402
 import nn  # noqa: E402
@@ -387,6 +387,44 @@ def test_what_is_left_to_numpy(name):
     x = RNG.normal(size=(4, 4))
     f = compare(LEFT[name], (x,), (x.T.copy(),), (x[::-1],))
     assert kernels_of(f)[1]
+
+
+def test_the_pass_as_text():
+    """Before and after: kernels take their own way through a transposed argument, and NumPy does
+    what they cannot between them."""
+    before = program_of(lambda x, w: np.exp(np.arctan(np.tanh(x @ w.T) * 2.0)).sum(0),
+                        x=np.ones((2, 3)), w=np.ones((3, 3)))
+    assert str(before).splitlines()[2:] == [
+        "%1 = transpose(%w, axes=(1, 0)) : f64[3,3]",
+        "%2 = matmul(%x, %1) : f64[2,3]",
+        "%3 = tanh(%2) : f64[2,3]",
+        "%4 = multiply(%3, 2.0) : f64[2,3]",
+        "%5 = arctan(%4) : f64[2,3]",
+        "%6 = exp(%5) : f64[2,3]",
+        "%7 = sum(%6, axis=0, keepdims=False) : f64[3]",
+        "return %7",
+    ]
+    after = verify(native.kernels(before))
+    assert str(after).splitlines()[2:] == [
+        "%1 = kernel(%x, %w, body={%3 = transpose(%2, axes=(1, 0)) : f64[3,3]; "
+        "%4 = matmul(%1, %3) : f64[2,3]; %5 = tanh(%4) : f64[2,3]; "
+        "%6 = multiply(%5, 2.0) : f64[2,3]; return %6}) : f64[2,3]",
+        "%2 = arctan(%1) : f64[2,3]",
+        "%3 = kernel(%2, body={%2 = exp(%1) : f64[2,3]; "
+        "%3 = sum(%2, axis=0, keepdims=False) : f64[3]; return %3}) : f64[3]",
+        "return %3",
+    ]
+
+
+def test_the_same_seed_gives_the_same_bits():
+    x = RNG.normal(size=(40, 4)).astype(np.float32)
+    weights = []
+    for _ in range(2):
+        model = nn.MLP([4, 9, 3], rng=0)
+        nn.fit(model, x, x[:, :3] > 0, loss="bce_with_logits", epochs=3, batch_size=16, seed=1,
+               progress=False, compile="native")
+        weights.append([p.numpy(force=True) for p in model.parameters()])
+    assert all(map(np.array_equal, *weights))
 
 
 def test_kernels_are_as_few_as_can_be():
