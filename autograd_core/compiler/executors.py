@@ -10,7 +10,7 @@ from . import numpy_executor
 from .passes import PASSES, Pass
 from .program import Program, Var
 
-__all__ = ["EXECUTORS", "Executor"]
+__all__ = ["EXECUTORS", "Executor", "Memory"]
 
 Memory = Callable[[Program, int | None], tuple[dict[Var, tuple[int, int]], dict[Var, Var]]]
 

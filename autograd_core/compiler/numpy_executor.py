@@ -62,7 +62,7 @@ def prepare(program: Program, n_arguments: int | None = None) -> Executable:
 
     The other inputs are given to ``bind``. None: all are given at each call.
     """
-    return _Writer(program, len(program.inputs) if n_arguments is None else n_arguments).finish()
+    return _Writer(program, n_arguments).finish()
 
 
 def memory(
@@ -73,8 +73,7 @@ def memory(
     The place in the arena of each value that has one, as an offset and a number of bytes; and for
     each value that is written over an input, that input.
     """
-    return _Writer(
-        program, len(program.inputs) if n_arguments is None else n_arguments).memory()
+    return _Writer(program, n_arguments).memory()
 
 
 class Executable:
@@ -116,9 +115,9 @@ class Executable:
 class _Writer:
     """Writes the source of one program, in two passes: where values live, then the lines."""
 
-    def __init__(self, program: Program, n_arguments: int) -> None:
+    def __init__(self, program: Program, n_arguments: int | None) -> None:
         self.program = program
-        self.n_arguments = n_arguments
+        self.n_arguments = len(program.inputs) if n_arguments is None else n_arguments
         self.steps = _updates_last(program)
         self.globals: dict[str, Any] = {}
         self.names: dict[Var, str] = {}

@@ -222,6 +222,12 @@ def interpret(program: Program, inputs: Sequence[Array]) -> tuple[list[Array], l
     return [value(x) for x in program.outputs], [value(x) for _, x in program.updates]
 
 
+def evaluated(*xs: Array, body: Program) -> Array | tuple[Array, ...]:
+    """The outputs of ``body``: what an op that stands for a whole program computes."""
+    outputs, _ = interpret(body, xs)
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
 # Listings. --------------------------------------------------------------------------------------
 
 

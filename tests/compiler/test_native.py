@@ -16,7 +16,7 @@ import pytest
 
 llvmlite = pytest.importorskip("llvmlite")
 
-from programs import program_of, random_program, values  # noqa: E402
+from programs import program_of, random_program  # noqa: E402
 
 import autograd_core as ag  # noqa: E402
 import nn  # noqa: E402
@@ -24,8 +24,8 @@ from autograd_core.compiler import executors, native  # noqa: E402
 from autograd_core.compiler.native import machine, schedule  # noqa: E402
 from autograd_core.compiler.native.functions import FUNCTIONS  # noqa: E402
 from autograd_core.compiler.native.kernels import kernel  # noqa: E402
-from autograd_core.compiler.program import interpret, verify  # noqa: E402
-from tests.compiler.test_equivalence import check  # noqa: E402
+from autograd_core.compiler.program import verify  # noqa: E402
+from tests.compiler.test_equivalence import at_random, check  # noqa: E402
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f32", "f64"])
 RNG = np.random.default_rng(0)
@@ -47,6 +47,24 @@ def kernels_of(f):
     inside = [i for i in program.instructions if i.op is kernel]
     others = [i for i in program.instructions if i.op is not kernel and not schedule.is_view(i)]
     return inside, others
+
+
+def trained(sizes, batch, make_optimizer=lambda ps: nn.optim.Adam(ps)):
+    """A compiled training step of a small network, after its recording and one replay."""
+    model = nn.MLP(sizes, activation="tanh", rng=0)
+    optimizer = make_optimizer(model.parameters())
+
+    @compiled
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = nn.losses.mse(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(2):
+        step(np.ones((batch, sizes[0]), np.float32), np.ones((batch, sizes[-1]), np.float32))
+    return step
 
 
 def replayed(f, *args):
@@ -280,19 +298,7 @@ def test_large_products_are_left_to_blas():
 
 def test_gradients_that_blas_computes_are_not_copied():
     """They are written where the update reads them."""
-    model = nn.MLP([128, 128, 3], activation="tanh", rng=0)
-    optimizer = nn.optim.Adam(model.parameters())
-
-    @compiled
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = nn.losses.mse(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    x, y = np.ones((128, 128), np.float32), np.ones((128, 3), np.float32)
-    step(x, y), step(x, y)
+    step = trained([128, 128, 3], 128)
     inside, others = kernels_of(step)
     assert [i.op.name for i in others if i.op.pure] == ["matmul", "matmul", "pack"]
     source = step._last.executable.source
@@ -461,14 +467,7 @@ def test_dropout_and_normalisation_train():
 @pytest.mark.parametrize("seed", range(150))
 def test_random_programs(seed):
     """With their gradients; compared with the meaning of a program, op by op."""
-    rng = np.random.default_rng(seed)
-    program = random_program(rng)
-
-    def f(*xs):
-        ys, back = ag.vjp(lambda *xs: interpret(program, xs)[0], *xs)
-        return ys, back([np.cos(y) if np.size(y) else y for y in ys])
-
-    calls = [values(program, rng), values(program, rng)]
+    f, calls = at_random(seed)
     compare(f, *calls, tolerance=1e-3 if calls[0][0].dtype == np.float32 else 1e-8)
 
 
@@ -520,19 +519,7 @@ def test_twenty_steps_equal_eager(activation, loss, dtype):
 
 
 def test_updates_are_made_where_the_parameters_lie():
-    model = nn.MLP([5, 11, 3], activation="tanh", rng=0)
-    optimizer = nn.optim.Adam(model.parameters())
-
-    @compiled
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = nn.losses.mse(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    x, y = np.ones((4, 5), np.float32), np.ones((4, 3), np.float32)
-    step(x, y), step(x, y)
+    step = trained([5, 11, 3], 4)
     source = step._last.executable.source
     assert "copyto" not in source and ".copy()" not in source
     assert sum(line.strip().startswith("if kernel") for line in source.splitlines()) == 1
@@ -681,18 +668,7 @@ def test_it_is_drawn_and_explained():
     f(np.ones(3))
     assert "kernel(" in f.explain()
     assert "kernel" in ag.to_dot(f).source
-    model = nn.MLP([3, 4, 1], rng=0)
-    optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
-
-    @compiled
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = nn.losses.mse(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    step(np.ones((5, 3), np.float32), np.ones((5, 1), np.float32))
+    step = trained([3, 4, 1], 5, lambda ps: nn.optim.SGD(ps, lr=0.1))
     assert "updated in place" in ag.to_dot(step).source
     assert "matmul" in ag.to_dot(step, stage="products").source
     with pytest.raises(ag.RenderError, match="'kernels'"):

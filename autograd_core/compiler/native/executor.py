@@ -37,20 +37,18 @@ __all__ = ["memory", "prepare"]
 
 def prepare(program: Program, n_arguments: int | None = None) -> Executable:
     """An executable of ``program``, as that of the NumPy executor."""
-    return _NativeWriter(
-        program, len(program.inputs) if n_arguments is None else n_arguments).finish()
+    return _NativeWriter(program, n_arguments).finish()
 
 
 def memory(
     program: Program, n_arguments: int | None = None
 ) -> tuple[dict[Var, tuple[int, int]], dict[Var, Var]]:
     """Where the values would lie that are not a kernel's own; see that of the NumPy executor."""
-    return _NativeWriter(
-        program, len(program.inputs) if n_arguments is None else n_arguments).memory()
+    return _NativeWriter(program, n_arguments).memory()
 
 
 class _NativeWriter(_Writer):
-    def __init__(self, program: Program, n_arguments: int) -> None:
+    def __init__(self, program: Program, n_arguments: int | None) -> None:
         super().__init__(program, n_arguments)
         self.schedules = {n: Schedule(step.attrs["body"])
                           for n, step in enumerate(self.steps) if step.op is kernel}

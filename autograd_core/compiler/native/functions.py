@@ -377,3 +377,5 @@ COMPARISONS = {
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==",
     "not_equal": "!=",
 }
+#: And those of one operand.
+TESTS = {"isnan", "isinf", "isfinite"}

@@ -10,18 +10,13 @@ from ...node import Array
 from ...op import Op
 from ..passes.dead import dead
 from ..passes.updates import pack, unpack
-from ..program import Atom, Instruction, Program, Var, interpret, substitute
-from .schedule import accepts, is_view
+from ..program import Atom, Instruction, Program, Var, evaluated, substitute
+from .schedule import accepts, is_view, root
 
 __all__ = ["kernel", "kernels"]
 
 
-def _forward(*xs: Array, body: Program) -> Array | tuple[Array, ...]:
-    outputs, _ = interpret(body, xs)
-    return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-
-kernel = Op("kernel", _forward, None, "several operations, in machine code")
+kernel = Op("kernel", evaluated, None, "several operations, in machine code")
 
 
 def kernels(program: Program) -> Program:
@@ -36,19 +31,18 @@ def kernels(program: Program) -> Program:
     views = [is_view(i) and a for i, a in zip(program.instructions, able, strict=True)]
     if not any(a and not v for a, v in zip(able, views, strict=True)):
         return program
-    order = _sunk(program, _phases(program, able, views), views)
-    instructions: list[Instruction] = []
     view_of = {i.out: i for i, v in zip(program.instructions, views, strict=True) if v}
+    order = _sunk(program, _phases(program, able, views), view_of)
+    instructions: list[Instruction] = []
     phase_of = {x: p for p, (_, members) in enumerate(order) for n in members
                 for x in program.instructions[n].outs}
 
     # What is read outside the kernel that makes it.
-    shared = {root(x, view_of) for x in program.results() if isinstance(x, Var)}
+    shared = {root(x, view_of) for x in program.results()}
     for p, (_, members) in enumerate(order):
         for n in members:
-            for x in program.instructions[n].args:
-                if isinstance(x, Var) and phase_of.get(root(x, view_of), -1) != p:
-                    shared.add(root(x, view_of))
+            sources = {root(x, view_of) for x in program.instructions[n].args}
+            shared |= {x for x in sources if phase_of.get(x, -1) != p}
     for native, members in order:
         group = [program.instructions[n] for n in members]
         if native:
@@ -71,13 +65,6 @@ def kernels(program: Program) -> Program:
         for x in i.outs:
             placed += waiting.get(x, ())
     return dead(program.replace(instructions=tuple(placed)))
-
-
-def root(x: Atom, view_of: Mapping[Var, Instruction]) -> Atom:
-    """What a value is a view of, all the way."""
-    while isinstance(x, Var) and x in view_of:
-        x = view_of[x].args[0]
-    return x
 
 
 def _kept_in_packs(program: Program) -> Program:
@@ -153,12 +140,12 @@ def _phases(program: Program, able: Sequence[bool], views: Sequence[bool]
     return order
 
 
-def _sunk(program: Program, order: list[tuple[bool, list[int]]], views: Sequence[bool]
-          ) -> list[tuple[bool, list[int]]]:
+def _sunk(
+    program: Program, order: list[tuple[bool, list[int]]], view_of: Mapping[Var, Instruction]
+) -> list[tuple[bool, list[int]]]:
     """With what only a later kernel reads in that kernel, if the one that could make it first makes
     nothing that it needs: otherwise it would be stored only to be read again."""
     instructions = program.instructions
-    view_of = {i.out: i for i, v in zip(instructions, views, strict=True) if v}
     phase_of = {x: p for p, (_, members) in enumerate(order) for n in members
                 for x in instructions[n].outs}
     readers: dict[Var, set[int]] = {}
@@ -192,7 +179,7 @@ def _sunk(program: Program, order: list[tuple[bool, list[int]]], views: Sequence
 
 
 def _kernel(
-    group: Sequence[Instruction], view_of: dict[Var, Instruction], shared: set[Var],
+    group: Sequence[Instruction], view_of: Mapping[Var, Instruction], shared: set[Atom],
     program: Program,
 ) -> Instruction:
     """One kernel of a group, with its own copies of the views that it looks through."""

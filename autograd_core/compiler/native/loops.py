@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
-from .functions import COMPARISONS, F32, F64, FUNCTIONS, I1, I8, I32, I64, Lanes
+from .functions import COMPARISONS, F32, F64, FUNCTIONS, I1, I8, I32, I64, TESTS, Lanes
 
 #: Elements of an axis that are summed in one go; sums of such stretches are added up in turn, so
 #: that rounding errors do not grow with the length.
@@ -103,6 +103,54 @@ class Nest(NamedTuple):
         )
 
 
+def counted(
+    b: ir.IRBuilder, count: int | Any, body: Callable[..., Sequence[Any] | None], step: int = 1,
+    carried: Sequence[Any] = (),
+) -> list[Any]:
+    """``body(i, *carried)`` for i = 0, step, ... below ``count``, at least once.
+
+    It returns what is carried to the next round; the last of that is the result.
+    """
+    if isinstance(count, int):
+        if count <= step:
+            return list(body(ir.Constant(I64, 0), *carried) or ())
+        count = ir.Constant(I64, count)
+    before = b.block
+    block = b.append_basic_block("loop")
+    b.branch(block)
+    b.position_at_end(block)
+    i = b.phi(I64)
+    i.add_incoming(ir.Constant(I64, 0), before)
+    now = [b.phi(x.type) for x in carried]
+    for phi, x in zip(now, carried, strict=True):
+        phi.add_incoming(x, before)
+    new = list(body(i, *now) or ())
+    following = b.add(i, ir.Constant(I64, step))
+    i.add_incoming(following, b.block)
+    for phi, x in zip(now, new, strict=True):
+        phi.add_incoming(x, b.block)
+    after = b.append_basic_block("after")
+    b.cbranch(b.icmp_signed("<", following, count), block, after)
+    b.position_at_end(after)
+    return new
+
+
+def number(x: float) -> tuple[str, Any]:
+    """A number as an operand, by its bits: 0.0 is not -0.0."""
+    return "number", float(x).hex()
+
+
+def copy_of(kind: str, shape: tuple[int, ...], source: tuple[int, ...] | float,
+            target: tuple[int, ...]) -> Nest:
+    """A nest that copies an array of these strides, or a number, to another of those."""
+    loads: tuple[Access, ...] = ()
+    if isinstance(source, float):
+        operand = number(source)
+    else:
+        loads, operand = (Access(kind, source),), ("load", 0)
+    return Nest(shape, loads, (Node("copy", kind, (operand,)),), ((0, Access(kind, target)),), ())
+
+
 def nest_function(module: ir.Module, name: str, nest: Nest, vector_bytes: int) -> ir.Function:
     """A function of one pointer per array that does the work of ``nest``, which is simplified."""
     count = len(nest.loads) + len(nest.stores) + len(nest.reductions)
@@ -113,7 +161,7 @@ def nest_function(module: ir.Module, name: str, nest: Nest, vector_bytes: int) -
 
 class _NestWriter:
     def __init__(self, f: ir.Function, nest: Nest, vector_bytes: int) -> None:
-        self.f, self.nest = f, nest
+        self.nest = nest
         self.b = ir.IRBuilder(f.append_basic_block("entry"))
         kinds = {a.kind for a in nest.loads} | {n.kind for n in nest.nodes} | {
             a.kind for _, a in nest.stores}
@@ -133,24 +181,6 @@ class _NestWriter:
 
     def index(self, n: int) -> Any:
         return ir.Constant(I64, n)
-
-    def loop(self, count: int, body: Callable[[Any], None], step: int = 1) -> None:
-        """``body(i)`` for i = 0, step, ... while i < count * step."""
-        if count == 1:
-            body(self.index(0))
-            return
-        before = self.b.block
-        block = self.b.append_basic_block("loop")
-        self.b.branch(block)
-        self.b.position_at_end(block)
-        i = self.b.phi(I64)
-        i.add_incoming(self.index(0), before)
-        body(i)
-        following = self.b.add(i, self.index(step))
-        i.add_incoming(following, self.b.block)
-        after = self.b.append_basic_block("after")
-        self.b.cbranch(self.b.icmp_signed("<", following, self.index(count * step)), block, after)
-        self.b.position_at_end(after)
 
     def at(self, pointer: Any, access: Access, axis: int, i: Any) -> Any:
         """``pointer`` moved to place ``i`` of an axis."""
@@ -183,18 +213,16 @@ class _NestWriter:
 
     def _fill(self, pointer: Any, r: Reduction) -> None:
         """Set a result to what leaves all else unchanged."""
-        sizes = [(n, s) for n, s, over in zip(
-            self.nest.shape, r.access.strides, r.over, strict=True) if not over]
         scalar = LLVM_TYPE[r.access.kind]
         # It is contiguous: its own axes in their order.
-        total = math.prod(n for n, _ in sizes)
+        total = math.prod(n for n, over in zip(self.nest.shape, r.over, strict=True) if not over)
         identity = ir.Constant(scalar, self._identity(r))
 
         def one(i: Any) -> None:
             self.b.store(identity, self.b.gep(pointer, [i], source_etype=scalar),
                          align=BYTES[r.access.kind])
 
-        self.loop(total, one)
+        counted(self.b, total, one)
 
     def _axis(self, axis: int, pointers: list[Any]) -> None:
         if axis == len(self.nest.shape) - 1:
@@ -205,7 +233,7 @@ class _NestWriter:
             self._axis(axis + 1, [self.at(p, a, axis, i) for p, (_, a) in zip(
                 pointers, self.arrays, strict=True)])
 
-        self.loop(self.nest.shape[axis], inside)
+        counted(self.b, self.nest.shape[axis], inside)
 
     def _innermost(self, pointers: list[Any]) -> None:
         n = self.nest.shape[-1]
@@ -224,7 +252,7 @@ class _NestWriter:
             self._stretch([self.at(p, a, last, i) for p, (_, a) in zip(
                 pointers, self.arrays, strict=True)], STRETCH)
 
-        self.loop(n // STRETCH, part, STRETCH)
+        counted(self.b, n // STRETCH * STRETCH, part, STRETCH)
         if n % STRETCH:
             begin = self.index(n - n % STRETCH)
             self._stretch([self.at(p, a, last, begin) for p, (_, a) in zip(
@@ -248,22 +276,16 @@ class _NestWriter:
         totals: list[list[Any]] = []  # per copy, the accumulator of each reduction
         if whole:
             totals = [[self._start(k) for k in along] for _ in range(copies)]
-            totals = self._vectors(pointers, whole // copies, copies, totals, 0)
-            begin = whole // copies * copies
+            totals = self._vectors(pointers, whole // copies, totals, 0)
             if whole % copies:
-                totals[:1] = self._vectors(
-                    pointers, whole % copies, 1, totals[:1], begin * width)
+                begin = whole // copies * copies * width
+                totals[:1] = self._vectors(pointers, whole % copies, totals[:1], begin)
         if rest:
-            offset = self.index(whole * width)
-            found = self._vector(pointers, offset, rest)
-            added = [found[k] for k in along]
-            totals.append(added)
+            found = self._vector(pointers, self.index(whole * width), rest)
+            totals.append([found[k] for k in along])
         for position, k in enumerate(along):
-            r = nest.reductions[k]
-            v = self.lanes(r.access.kind)
-            total = reduce(lambda x, y, r=r, v=v: self._combined(v, r, x, y),  # type: ignore[misc]
-                           [t[position] for t in totals])
-            self._finish(pointers, k, self._across(v, r, total))
+            total = reduce(partial(self._added, k), [t[position] for t in totals])
+            self._finish(pointers, k, self._across(k, total))
 
     def _start(self, k: int) -> Any:
         r = self.nest.reductions[k]
@@ -272,9 +294,14 @@ class _NestWriter:
     def _combined(self, v: Lanes, r: Reduction, x: Any, y: Any) -> Any:
         return {"sum": v.add, "max": v.maximum, "min": v.minimum}[r.name](x, y)
 
-    def _across(self, v: Lanes, r: Reduction, x: Any) -> Any:
-        """The lanes of a vector put together."""
-        width = v.width
+    def _added(self, k: int, x: Any, y: Any) -> Any:
+        """Two accumulators of a reduction put together."""
+        r = self.nest.reductions[k]
+        return self._combined(self.lanes(r.access.kind), r, x, y)
+
+    def _across(self, k: int, x: Any) -> Any:
+        """The lanes of an accumulator put together."""
+        r, width = self.nest.reductions[k], self.width
         while width > 1:
             width //= 2
             halves = []
@@ -283,7 +310,7 @@ class _NestWriter:
                                      [ir.Constant(I32, begin + i) for i in range(width)])
                 halves.append(self.b.shuffle_vector(
                     x, ir.Constant(x.type, ir.Undefined), places))
-            x = self._combined(Lanes(self.b, v.double, width), r, *halves)
+            x = self._combined(Lanes(self.b, r.access.kind == "f64", width), r, *halves)
         return self.b.extract_element(x, ir.Constant(I32, 0))
 
     def _finish(self, pointers: list[Any], k: int, total: Any) -> None:
@@ -311,47 +338,24 @@ class _NestWriter:
         self.b.store(total, pointer, align=BYTES[r.access.kind])
 
     def _vectors(
-        self, pointers: list[Any], count: int, copies: int, totals: list[list[Any]], begin: int
+        self, pointers: list[Any], count: int, totals: list[list[Any]], begin: int
     ) -> list[list[Any]]:
-        """``count`` times as many whole vectors as there are copies; the accumulators after it."""
+        """``count`` whole vectors for each list of accumulators, which are returned."""
         along = [k for k, r in enumerate(self.nest.reductions) if r.over[-1]]
+        copies = len(totals)
 
-        def added(i: Any, now: list[list[Any]]) -> list[list[Any]]:
-            new = []
+        def added(i: Any, *carried: Any) -> list[Any]:
+            new: list[Any] = []
             for c in range(copies):
                 offset = self.b.add(i, self.index(begin + c * self.width))
                 found = self._vector(pointers, offset, None)
-                new.append([
-                    self._combined(self.lanes(self.nest.reductions[k].access.kind),
-                                   self.nest.reductions[k], t, found[k])
-                    for k, t in zip(along, now[c], strict=True)
-                ])
+                own = carried[c * len(along) : (c + 1) * len(along)]
+                new += [self._added(k, x, found[k]) for k, x in zip(along, own, strict=True)]
             return new
 
-        if count == 1:
-            return added(self.index(0), totals)
-        before = self.b.block
-        block = self.b.append_basic_block("vectors")
-        self.b.branch(block)
-        self.b.position_at_end(block)
-        i = self.b.phi(I64)
-        i.add_incoming(self.index(0), before)
-        phis = []
-        for one in totals:
-            phis.append([self.b.phi(t.type) for t in one])
-            for phi, t in zip(phis[-1], one, strict=True):
-                phi.add_incoming(t, before)
-        new = added(i, phis)
-        following = self.b.add(i, self.index(copies * self.width))
-        i.add_incoming(following, self.b.block)
-        for one, values in zip(phis, new, strict=True):
-            for phi, t in zip(one, values, strict=True):
-                phi.add_incoming(t, self.b.block)
-        after = self.b.append_basic_block("after")
-        end = self.index(count * copies * self.width)
-        self.b.cbranch(self.b.icmp_signed("<", following, end), block, after)
-        self.b.position_at_end(after)
-        return new
+        step = copies * self.width
+        flat = counted(self.b, count * step, added, step, [x for one in totals for x in one])
+        return [flat[c * len(along) : (c + 1) * len(along)] for c in range(copies)]
 
     def _vector(self, pointers: list[Any], offset: Any, rest: int | None) -> list[Any]:
         """The work on one vector, of which only the first ``rest`` lanes count; what it adds to
@@ -392,10 +396,8 @@ class _NestWriter:
         kinds = [nest.loads[i].kind if where == "load" else
                  nest.nodes[i].kind if where == "node" else node.kind
                  for where, i in node.operands]
-        boolean = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal",
-                   "isnan", "isinf", "isfinite")
         inner = node.kind
-        if node.name in boolean:  # they compare floats, and answer with truth values
+        if node.name in COMPARISONS or node.name in TESTS:  # of floats, answered by truth values
             inner = "f64" if "f64" in kinds or "i64" in kinds or "i32" in kinds else "f32"
 
         def operand(k: int, kind: str) -> Any:

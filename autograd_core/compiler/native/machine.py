@@ -12,7 +12,7 @@ import ctypes
 import sys
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, reduce
 from typing import Any, NamedTuple
 
 import llvmlite
@@ -22,7 +22,7 @@ from llvmlite import ir
 
 from ..program import Var
 from .functions import F64, I8, I32, I64
-from .loops import BYTES, LLVM_TYPE, Nest, nest_function
+from .loops import BYTES, LLVM_TYPE, Nest, counted, nest_function
 from .products import Product, Tile, tile_function, tiles
 from .schedule import Indexing, Schedule, Work
 
@@ -50,18 +50,18 @@ class _Method(ctypes.Structure):
 
 
 class _Processor(NamedTuple):
-    target: Any
+    triple: str
+    data_layout: str
     vector_bytes: int
     registers: int
 
 
 @cache
 def processor() -> _Processor:
-    """The processor at hand: how wide its vectors are and how many it holds in registers."""
-    return _host()
+    """The processor at hand: how wide its vectors are and how many it holds in registers.
 
-
-def _host() -> _Processor:
+    Raises ``NotImplementedError`` where Python's or NumPy's objects are not as kernels read them.
+    """
     if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise NotImplementedError(
             "compile: executor='native' needs CPython with its global lock; use executor='numpy'")
@@ -72,13 +72,20 @@ def _host() -> _Processor:
             "executor='numpy'")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    features = llvm.get_host_cpu_features()
-    wide = bool(features.get("avx512f")) and bool(features.get("avx512vl"))
-    target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=1, jit=True)
-    if features.get("avx2") and features.get("fma"):
-        return _Processor(target, 64 if wide else 32, 32 if wide else 16)
-    return _Processor(target, 16, 32 if "aarch64" in target.triple else 16)
+    target, features = _target(), llvm.get_host_cpu_features()
+    size, registers = 16, 32 if "aarch64" in target.triple else 16
+    if features.get("avx512f") and features.get("avx512vl"):
+        size, registers = 64, 32
+    elif features.get("avx2") and features.get("fma"):
+        size = 32
+    return _Processor(target.triple, str(target.target_data), size, registers)
+
+
+def _target() -> Any:
+    """LLVM's description of the processor: each engine takes one for itself."""
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=1,
+        jit=True)
 
 
 # Functions, by what they do. --------------------------------------------------------------------
@@ -92,8 +99,7 @@ _engines: list[Any] = []
 
 def _module() -> ir.Module:
     module = ir.Module("kernel")
-    module.triple = processor().target.triple
-    module.data_layout = str(processor().target.target_data)
+    module.triple, module.data_layout, *_ = processor()
     return module
 
 
@@ -105,8 +111,7 @@ def _engine(module: ir.Module) -> Any:
     """
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
-    target, *_ = _host()
-    engine = llvm.create_mcjit_compiler(parsed, target)
+    engine = llvm.create_mcjit_compiler(parsed, _target())
     engine.finalize_object()
     return engine
 
@@ -202,20 +207,6 @@ def index_function(module: ir.Module, name: str, work: Indexing) -> None:
     scalar, align = LLVM_TYPE[work.kind], BYTES[work.kind]
     whole, other, *indices = f.args
 
-    def loop(count: int, body: Any) -> None:
-        before = b.block
-        block = b.append_basic_block("loop")
-        b.branch(block)
-        b.position_at_end(block)
-        i = b.phi(I64)
-        i.add_incoming(ir.Constant(I64, 0), before)
-        body(i)
-        following = b.add(i, ir.Constant(I64, 1))
-        i.add_incoming(following, b.block)
-        after = b.append_basic_block("after")
-        b.cbranch(b.icmp_signed("<", following, ir.Constant(I64, count)), block, after)
-        b.position_at_end(after)
-
     def scaled(i: Any, step: int) -> Any:
         return b.mul(i, ir.Constant(I64, step))
 
@@ -237,9 +228,9 @@ def index_function(module: ir.Module, name: str, work: Indexing) -> None:
                 value = b.fadd(b.load(here, typ=scalar, align=align), value)
             b.store(value, here, align=align)
 
-        loop(work.row, element)
+        counted(b, work.row, element)
 
-    loop(work.lines, line)
+    counted(b, work.lines, line)
     b.ret_void()
 
 
@@ -293,7 +284,6 @@ def _main(module: ir.Module, schedule: Schedule, operands: Operands, table: Any,
     b = ir.IRBuilder(f.append_basic_block("entry"))
     arguments = f.args[1]
     bases: dict[Var, Any] = {}
-
     refusals = []
     for k, (x, number) in enumerate(operands.passed):
         given = b.load(b.gep(arguments, [ir.Constant(I64, k)], source_etype=pointer), typ=pointer)
@@ -312,12 +302,12 @@ def _main(module: ir.Module, schedule: Schedule, operands: Operands, table: Any,
     for k, x in enumerate(operands.table):
         bases[x] = b.load(b.gep(at, [ir.Constant(I64, k)], source_etype=pointer), typ=pointer)
     if refusals:
-        _refuse(b, f, _any(b, refusals))
+        _refuse(b, reduce(b.or_, refusals))
     for array, n in schedule.checks:
         place = schedule.place(array)
         start = _bytes(b, bases[place.base],
                        place.offset * array.type.dtype.itemsize)
-        _check(b, f, start, array, place.strides[0], n)
+        _check(b, start, array, place.strides[0], n)
     work = sum(_effort(call.work) for call in schedule.calls)
     state = None
     if work > _LONG:
@@ -356,39 +346,20 @@ def _object(b: ir.IRBuilder, x: Any) -> Any:
     return result
 
 
-def _any(b: ir.IRBuilder, conditions: Sequence[Any]) -> Any:
-    found = conditions[0]
-    for condition in conditions[1:]:
-        found = b.or_(found, condition)
-    return found
-
-
-def _refuse(b: ir.IRBuilder, f: ir.Function, condition: Any) -> None:
+def _refuse(b: ir.IRBuilder, condition: Any) -> None:
     with b.if_then(condition, likely=False):
         b.ret(_object(b, False))
 
 
-def _check(b: ir.IRBuilder, f: ir.Function, array: Any, x: Var, step: int, n: int) -> None:
+def _check(b: ir.IRBuilder, array: Any, x: Var, step: int, n: int) -> None:
     """Refuse if an index does not name one of ``n`` places."""
     kind = "i64" if x.type.dtype.itemsize == 8 else "i32"
-    before = b.block
-    block = b.append_basic_block("check")
-    b.branch(block)
-    b.position_at_end(block)
-    i = b.phi(I64)
-    i.add_incoming(ir.Constant(I64, 0), before)
-    place = _index_at(b, array, kind, b.mul(i, ir.Constant(I64, step)), n)
-    following = b.add(i, ir.Constant(I64, 1))
-    good = b.append_basic_block("good")
-    bad = b.append_basic_block("bad")
-    b.cbranch(b.icmp_unsigned("<", place, ir.Constant(I64, n)), good, bad)
-    b.position_at_end(bad)
-    b.ret(_object(b, False))
-    b.position_at_end(good)
-    i.add_incoming(following, good)
-    after = b.append_basic_block("after")
-    b.cbranch(b.icmp_signed("<", following, ir.Constant(I64, x.type.size)), block, after)
-    b.position_at_end(after)
+
+    def one(i: Any) -> None:
+        place = _index_at(b, array, kind, b.mul(i, ir.Constant(I64, step)), n)
+        _refuse(b, b.icmp_unsigned(">=", place, ir.Constant(I64, n)))
+
+    counted(b, x.type.size, one)
 
 
 def _effort(work: Work) -> int:

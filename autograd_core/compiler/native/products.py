@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 
 from .functions import I64, Lanes
-from .loops import BYTES, LLVM_TYPE, load, store
+from .loops import BYTES, LLVM_TYPE, counted, load, store
 
 
 class Tile(NamedTuple):
@@ -55,43 +55,25 @@ def tile_function(module: ir.Module, name: str, tile: Tile, vector_bytes: int) -
     rows = [a]
     for _ in range(tile.rows - 1):
         rows.append(moved(rows[-1], a_row))
-    before = b.block
-    block = b.append_basic_block("inner")
-    b.branch(block)
-    b.position_at_end(block)
-    k = b.phi(I64)
-    k.add_incoming(ir.Constant(I64, 0), before)
-    left = b.phi(I64)
-    left.add_incoming(ir.Constant(I64, 0), before)
-    right = b.phi(pointer)
-    right.add_incoming(b_, before)
-    sums = [[b.phi(v.type) for _ in range(tile.vectors)] for _ in range(tile.rows)]
-    for row in sums:
-        for total in row:
-            total.add_incoming(v.const(0.0), before)
-    columns = [load(b, moved(right, ir.Constant(I64, j * width)), tile.kind, 1, width, rest(j))
-               for j in range(tile.vectors)]
-    new = []
-    for row, pointer_ in zip(sums, rows, strict=True):
-        factor = v.splat(b.load(moved(pointer_, left), typ=scalar, align=BYTES[tile.kind]))
-        new.append([v.fma(factor, column, total)
-                    for column, total in zip(columns, row, strict=True)])
-    following = b.add(k, ir.Constant(I64, 1))
-    k.add_incoming(following, b.block)
-    left.add_incoming(b.add(left, a_step), b.block)
-    right.add_incoming(moved(right, b_step), b.block)
-    for row, values in zip(sums, new, strict=True):
-        for total, value in zip(row, values, strict=True):
-            total.add_incoming(value, b.block)
-    after = b.append_basic_block("after")
-    b.cbranch(b.icmp_signed("<", following, inner), block, after)
-    b.position_at_end(after)
+
+    def added(k: Any, left: Any, right: Any, *sums: Any) -> list[Any]:
+        columns = [load(b, moved(right, ir.Constant(I64, j * width)), tile.kind, 1, width, rest(j))
+                   for j in range(tile.vectors)]
+        totals = iter(sums)
+        new = []
+        for row in rows:
+            factor = v.splat(b.load(moved(row, left), typ=scalar, align=BYTES[tile.kind]))
+            new += [v.fma(factor, column, next(totals)) for column in columns]
+        return [b.add(left, a_step), moved(right, b_step), *new]
+
+    zeros = [v.const(0.0)] * (tile.rows * tile.vectors)
+    _, _, *sums = counted(b, inner, added, carried=[ir.Constant(I64, 0), b_, *zeros])
     place = c
-    for i, values in enumerate(new):
+    for i in range(tile.rows):
         if i:
             place = moved(place, c_row)
-        for j, value in enumerate(values):
-            store(b, value, moved(place, ir.Constant(I64, j * width)), tile.kind, 1, width, rest(j))
+        for j, total in enumerate(sums[i * tile.vectors : (i + 1) * tile.vectors]):
+            store(b, total, moved(place, ir.Constant(I64, j * width)), tile.kind, 1, width, rest(j))
     b.ret_void()
     return f
 

@@ -8,7 +8,7 @@ broadcast values, and parts of arrays, are other ways of walking the same memory
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,8 +19,8 @@ from ...ops.indexing import HERE
 from ..passes.updates import pack, unpack
 from ..plan import Lifetime, lay_out
 from ..program import Atom, Instruction, Program, Type, Var, is_elementwise
-from .functions import COMPARISONS, FUNCTIONS
-from .loops import Access, Nest, Node, Reduction, kind_of
+from .functions import COMPARISONS, FUNCTIONS, TESTS
+from .loops import Access, Nest, Node, Reduction, copy_of, kind_of, number
 from .products import Product
 
 #: Multiplications in one product above which NumPy's BLAS is faster.
@@ -30,7 +30,6 @@ _BACK = 16
 _FLOATS = ("f32", "f64")
 _LOGIC = {"logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor"}
 _NOT = {"logical_not", "invert"}
-_TESTS = {"isnan", "isinf", "isfinite"}
 _REDUCTIONS = {"sum", "max", "min"}
 _CASTS = {"astype", "astype_discrete"}
 _COPIES = {"reshape", "broadcast_to", "transpose", "getitem"}
@@ -86,6 +85,20 @@ def is_view(instruction: Instruction) -> bool:
         name == "getitem" and len(instruction.args) == 1)
 
 
+def root(x: Atom, views: Mapping[Var, Instruction]) -> Atom:
+    """What a value is a view of, all the way: the value whose memory it walks."""
+    while isinstance(x, Var) and x in views:
+        x = views[x].args[0]
+    return x
+
+
+def _own_kind(x: Var) -> str:
+    """The kind of a value that is part of a kernel."""
+    kind = kind_of(x.type.dtype)
+    assert kind is not None
+    return kind
+
+
 def _kind(x: Atom) -> str | None:
     if not isinstance(x, Var):
         return "number" if isinstance(x, (bool, int, float)) else None
@@ -131,7 +144,7 @@ def accepts(instruction: Instruction) -> bool:
         within = computed_in(instruction)
         if name in FUNCTIONS:
             return made in _FLOATS and within == made
-        if name in COMPARISONS or name in _TESTS:
+        if name in COMPARISONS or name in TESTS:
             return within in _FLOATS and made == "bool"
         if name in _LOGIC | _NOT:
             return all(k == "bool" for k in kinds) and made == "bool"
@@ -331,11 +344,8 @@ class Schedule:
         made = self.maker[x]
         return x.type.shape == shape and made.op.name not in (*_REDUCTIONS, "reshape")
 
-    def root(self, x: Var) -> Var:
-        """The value whose memory a view walks."""
-        while x in self.views:
-            x = self.views[x].args[0]
-        return x
+    def root(self, x: Atom) -> Atom:
+        return root(x, self.views)
 
     def _note_checks(self, i: Instruction) -> None:
         whole = i.args[0].type if i.op.name == "getitem" else i.out.type
@@ -453,39 +463,34 @@ class Schedule:
         else:
             yield from self._index(i)
 
-    def _copy(self, x: Atom, to: Place, shape: tuple[int, ...] | None = None) -> Call:
-        kind = kind_of(to.base.type.dtype)
-        assert kind is not None
+    def _copy(self, x: Atom, to: Place, shape: tuple[int, ...] = ()) -> Call:
+        """An array, or a number over all of ``shape``, to a place."""
+        kind = _own_kind(to.base)
         if not isinstance(x, Var):
-            node = Node("copy", kind, (("number", float(x).hex()),))
-            nest = Nest(shape or (), (), (node,), ((0, Access(kind, to.strides)),), ())
-            return Call(nest.simplified(), (to,))
+            return Call(copy_of(kind, shape, float(x), to.strides).simplified(), (to,))
         place = self.place(x)
-        node = Node("copy", kind, (("load", 0),))
-        nest = Nest(x.type.shape, (Access(kind, place.strides),), (node,),
-                    ((0, Access(kind, to.strides)),), ())
-        return Call(nest.simplified(), (place, to))
+        return Call(copy_of(kind, x.type.shape, place.strides, to.strides).simplified(),
+                    (place, to))
 
     def _nest(self, step: _Step) -> Call:
         shape = step.shape
         assert shape is not None
         loads: dict[tuple[Place, str], int] = {}
         nodes: list[Node] = []
-        number: dict[Var, int] = {}
+        at: dict[Var, int] = {}
         stores: list[tuple[int, Access, Place]] = []
         reductions: list[tuple[Reduction, Place]] = []
 
         def operand(x: Atom, kind: str) -> tuple[str, Any]:
             if not isinstance(x, Var):
-                return "number", float(x).hex()  # by their bits: 0.0 is not -0.0
-            if x in number:
-                return "node", number[x]
+                return number(x)
+            if x in at:
+                return "node", at[x]
             if x in self.body.constants and not x.type.shape:
-                return "number", float(self.body.constants[x]).hex()
+                return number(self.body.constants[x])
             base, offset, strides = self.place(x)
             walked = _walked(strides, x.type.shape, shape)
-            own = kind_of(x.type.dtype)
-            assert own is not None
+            own = _own_kind(x)
             key = Place(base, offset, walked), own
             where = "load", loads.setdefault(key, len(loads))
             if x.type.weak and own != kind:
@@ -495,28 +500,27 @@ class Schedule:
 
         for i in step.members:
             name, x = i.op.name, i.out
-            kind = kind_of(x.type.dtype)
-            assert kind is not None
+            kind = _own_kind(x)
             if name in _REDUCTIONS:
                 (source,) = i.args
-                where, at = operand(source, kind)
-                if where != "node":
-                    nodes.append(Node("copy", kind, ((where, at),)))
-                    at = len(nodes) - 1
-                reductions.append(self._reduction(i, at, kind))
+                found = operand(source, kind)
+                if found[0] != "node":
+                    nodes.append(Node("copy", kind, (found,)))
+                    found = "node", len(nodes) - 1
+                reductions.append(self._reduction(i, found[1], kind))
                 continue
             within = kind
-            if name in COMPARISONS or name in _TESTS:
+            if name in COMPARISONS or name in TESTS:
                 within = computed_in(i) or kind
             operands = tuple([operand(a, within) for a in i.args])
             if name in _CASTS or name in _COPIES:
                 name = "copy"
             nodes.append(Node(name, kind, operands))
-            number[x] = len(nodes) - 1
+            at[x] = len(nodes) - 1
             if x in self.stored:
                 place = self.place(x)
                 strides = place.strides if x.type.shape == shape else strides_of(shape)
-                stores.append((number[x], Access(kind, strides), place))
+                stores.append((at[x], Access(kind, strides), place))
         nest = Nest(
             shape, tuple(Access(kind, place.strides) for place, kind in loads), tuple(nodes),
             tuple((i, a) for i, a, _ in stores), tuple(r for r, _ in reductions),
@@ -539,8 +543,7 @@ class Schedule:
 
     def _product(self, i: Instruction) -> Iterator[Call]:
         a, b = i.args
-        kind = kind_of(i.out.type.dtype)
-        assert kind is not None
+        kind = _own_kind(i.out)
         left, right = self.place(a), self.place(b)
         m = a.type.shape[0] if len(a.type.shape) > 1 else 1
         k = a.type.shape[-1]
@@ -562,10 +565,8 @@ class Schedule:
             if to is None:  # a loop over time multiplies by the same matrix again and again
                 to = Place(Var(Type(i.out.type.dtype, (k, n))), 0, strides_of((k, n)))
                 self.packed[key] = to
-                node = Node("copy", kind, (("load", 0),))
-                nest = Nest((k, n), (Access(kind, right_steps),), (node,),
-                            ((0, Access(kind, to.strides)),), ())
-                yield Call(nest.simplified(), (right, to))
+                yield Call(copy_of(kind, (k, n), right_steps, to.strides).simplified(),
+                           (right, to))
             right, right_steps = to, (n, 1)
         yield Call(Product(kind, (m, n, k), (row, step, right_steps[0], n)), (left, right, out))
 
@@ -575,8 +576,7 @@ class Schedule:
         how = _indexing(i)
         whole = args[0] if name == "getitem" else out
         target = self.place(whole)
-        kind = kind_of(whole.type.dtype)
-        assert kind is not None
+        kind = _own_kind(whole)
         if name == "set":
             yield self._copy(args[0], target)
         elif name == "scatter":
@@ -585,10 +585,8 @@ class Schedule:
         if not isinstance(value, Var) or (
             value in self.body.constants and not value.type.shape
         ):
-            number = self.body.constants[value] if isinstance(value, Var) else value
-            cell = Var(Type(out.type.dtype, ()))
-            yield self._copy(float(number), Place(cell, 0, ()))
-            other = Place(cell, 0, ())
+            other = Place(Var(Type(out.type.dtype, ())), 0, ())
+            yield self._copy(self.body.constants.get(value, value), other)
         else:
             other = self.place(value)
         sizes = value.type.shape if isinstance(value, Var) and other.strides else ()
@@ -597,9 +595,7 @@ class Schedule:
                                             target.offset)
             region = np.lib.stride_tricks.as_strided(
                 _NOWHERE, whole.type.shape, target.strides)[_as_view(i.attrs["index"])].shape
-            node = Node("copy", kind, (("load", 0),))
-            nest = Nest(region, (Access(kind, _walked(other.strides, sizes, region)),), (node,),
-                        ((0, Access(kind, strides)),), ())
+            nest = copy_of(kind, region, _walked(other.strides, sizes, region), strides)
             yield Call(nest.simplified(), (other, Place(target.base, offset, strides)))
             return
         rows = how == "rows"
@@ -611,7 +607,7 @@ class Schedule:
             yield self._copy(whole, packed)
             target = packed
         parts = tuple(
-            (kind_of(a.type.dtype) or "", self.place(a).strides[0], step, n)
+            (_own_kind(a), self.place(a).strides[0], step, n)
             for a, step, n in zip(arrays, target.strides, whole.type.shape, strict=False))
         steps = _walked(other.strides, sizes, (lines, row) if rows else (lines,))
         what = {"getitem": "take", "set": "put", "scatter": "add"}[name]

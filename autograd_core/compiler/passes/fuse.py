@@ -9,23 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
-from ...node import Array
 from ...op import OPS, Op
-from ..program import Atom, Instruction, Program, Var, interpret, is_elementwise, uses
+from ..program import Atom, Instruction, Program, Var, evaluated, is_elementwise, uses
 from .groups import Groups
 
 #: Arrays of fewer bytes than this gain nothing from blocks.
 THRESHOLD = 1 << 18
 
 
-def _fused_forward(*xs: Array, body: Program) -> Any:
-    outputs, _ = interpret(body, xs)
-    return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-
-fused = Op("fused", _fused_forward, None, "several operations, block by block")
+fused = Op("fused", evaluated, None, "several operations, block by block")
 _SUM, _WHERE = OPS["sum"], OPS["where"]
 
 
