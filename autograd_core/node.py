@@ -88,7 +88,7 @@ class Node:
         if self.changed():
             self._born = tick()
             self._lent = self._value.copy()
-        if is_alone(self):
+        if _holders(self) <= _ALONE:
             self._lent = None  # nobody is left who could write
             return self._value
         return self._lent
@@ -196,11 +196,6 @@ def _holders_of_an_unshared_array() -> int:
 
 
 _ALONE = _holders_of_an_unshared_array()
-
-
-def is_alone(node: Node) -> bool:
-    """Whether nobody but the node holds its array, or a view of it."""
-    return _holders(node) <= _ALONE
 
 
 def topological(outputs: Iterable[Node]) -> list[Node]:

@@ -221,9 +221,9 @@ def fit(
     epochs; any other number or condition of the model or the loss that is no Tensor stays as it was
     at the recording: one that a callback changes is put in an ``ag.tensor`` and assigned to, or
     ``compile=False``. ``compile="native"`` has machine code run the step (see :func:`ag.compile`).
-    A step that cannot be recorded, because Python looks at values, runs eagerly
-    after a warning that says where. Where all matrix products are small, BLAS uses one thread
-    (with threadpoolctl installed; see :data:`nn.threads.THREADS_PAY`).
+    A step that cannot be recorded, because Python looks at values, runs eagerly after a warning
+    that says where. Where all matrix products are small, BLAS uses one thread (with threadpoolctl
+    installed; see :data:`nn.threads.THREADS_PAY`).
 
     Raises ``ValueError`` for NaN or infinite values in the data and for negative weights,
     :class:`ag.ShapeError` for numbers of samples that differ, ``TypeError`` for weights where the
