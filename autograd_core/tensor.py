@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
@@ -684,7 +685,7 @@ class Tensor(Node):
             return
         seed = self._seed(grad, create_graph)
         route, keep = None, _NO_NODES
-        if _any_retained:
+        if _retaining:
             route = reach((self,))
             keep = retained(route)
         if create_graph:
@@ -757,8 +758,7 @@ class Tensor(Node):
         """Let ``backward`` also store the gradient of this computed Tensor."""
         if not self._requires:
             raise GradientError(f"retain_grad: {self._name()} does not require a gradient")
-        global _any_retained
-        _any_retained = self._retain = True
+        _retain(self)
 
     # Leaving the graph.
 
@@ -941,6 +941,8 @@ class Tensor(Node):
         self._lent = None
         for name, value in kept.items():
             setattr(self, name, value)
+        if "_retain" in kept:
+            _retain(self)
         if others:
             vars(self).update(others)
 
@@ -1148,8 +1150,15 @@ def sum_of_gradients(before: Array, g: Array) -> Array:
     return before + g
 
 
-# Whether retain_grad was ever called: until then, no walk need look for it.
-_any_retained = False
+#: The Tensors that retain their gradients, by identity, as long as they live: while there are none,
+#: no walk need look for them.
+_retaining: dict[int, weakref.ref[Node]] = {}
+
+
+def _retain(node: Node) -> None:
+    key = id(node)
+    node._retain = True
+    _retaining[key] = weakref.ref(node, lambda _: _retaining.pop(key, None))
 
 
 def retained(route: Route) -> Set[Node]:

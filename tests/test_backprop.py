@@ -1,6 +1,7 @@
 """The reverse walk: sums over paths, seeds, accumulation, and what is left untouched."""
 
 import gc
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -363,6 +364,25 @@ def test_retain_grad():
     assert y.grad.tolist() == [6, 12] and x.grad.tolist() == [36, 72]
     with pytest.raises(ag.GradientError, match="does not require a gradient"):
         ag.tensor(1.0).retain_grad()
+
+
+def test_only_living_tensors_retain_their_gradients(monkeypatch):
+    """When they are gone, walks no longer look for them; one that is sent to another process goes
+    on there."""
+    engine = sys.modules["autograd_core.tensor"]
+    monkeypatch.setattr(engine, "_retaining", {})
+    x = ag.tensor(2.0, requires_grad=True)
+    y = x * x
+    y.retain_grad()
+    assert len(engine._retaining) == 1
+    sent = pickle.dumps(y * 3.0)
+    del y
+    assert not engine._retaining
+    z = pickle.loads(sent)
+    z.backward()
+    assert z.inputs[0].grad == 3.0 and len(engine._retaining) == 1
+    del z
+    assert not engine._retaining
 
 
 def test_intermediate_gradients_are_not_kept():
