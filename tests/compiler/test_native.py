@@ -21,7 +21,7 @@ from programs import program_of, random_program  # noqa: E402
 import autograd_core as ag  # noqa: E402
 import nn  # noqa: E402
 from autograd_core.compiler import executors, native  # noqa: E402
-from autograd_core.compiler.native import machine, schedule  # noqa: E402
+from autograd_core.compiler.native import machine, products, schedule  # noqa: E402
 from autograd_core.compiler.native.functions import FUNCTIONS  # noqa: E402
 from autograd_core.compiler.native.kernels import kernel  # noqa: E402
 from autograd_core.compiler.program import verify  # noqa: E402
@@ -602,10 +602,11 @@ def test_memory_is_given_back_with_the_function():
     f(np.ones(1000)), f(np.ones(1000))
     executable = weakref.ref(f._last.executable)
     (again,) = [x for x in vars_of(f) if type(x).__name__ == "_Again"]
-    code = weakref.ref(again.memory[-1][1])  # LLVM's engine
+    table = weakref.ref(again.kernel.table)
+    scratch = weakref.ref(again.kernel.memory[1])
     del f, again
     gc.collect()
-    assert executable() is None and code() is None
+    assert executable() is None and table() is None and scratch() is None
 
 
 def vars_of(f):
@@ -642,6 +643,28 @@ def test_the_same_code_serves_the_same_loops():
     assert len(machine._known) == known
     compiled(lambda y: np.exp(np.sin(y)) * 1.5)(x)
     assert len(machine._known) == known + 1
+
+
+def test_a_kernel_of_known_loops_is_a_table_and_no_code():
+    x = np.ones((3, 41))
+    compiled(lambda x: np.exp(np.sin(x)).sum() * 1.25)(x)
+    engines = len(machine._engines)
+    f = compiled(lambda y: np.exp(np.sin(y)).sum() * 1.25)
+    np.testing.assert_allclose(replayed(f, x), np.exp(np.sin(x)).sum() * 1.25)
+    assert len(machine._engines) == engines
+
+
+@pytest.mark.parametrize("highest", [6, 12])
+def test_tiles_cover_a_product_with_few_heights(highest):
+    for m in range(1, 200):
+        bands = products._bands(m, highest)
+        row = 0
+        for first, count, height in bands:
+            assert first == row and count > 0 and 0 < height <= highest
+            row += count * height
+        assert row == m and len(bands) <= 2
+    # 32, 64 and 128 rows, the usual batches and layers, share theirs.
+    assert len({height for m in (32, 64, 128) for *_, height in products._bands(m, highest)}) == 1
 
 
 def test_numbers_differ_by_their_bits():

@@ -11,7 +11,7 @@ has done anything: the second call copies the one, and has NumPy say what is wro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from ..numpy_executor import (
 )
 from ..program import Instruction, Program, Var, interpret
 from .kernels import kernel
-from .machine import Operands, kernel_function
+from .machine import Kernel, Operands, kernel_function
 from .schedule import Schedule
 
 __all__ = ["memory", "prepare"]
@@ -104,23 +104,17 @@ class _NativeWriter(_Writer):
                 table[x] = self.cells[x] = self._cell(x)
             else:
                 table[x] = self.names[x]
-        addresses = np.zeros(max(1, len(table)), np.int64)
-        scratch = np.empty(schedule.nbytes + 64, np.uint8)
-        scratch = scratch[-scratch.ctypes.data % 64:]
         self.scratch += schedule.nbytes
         operands = Operands(tuple(table), tuple((x, number) for x, (_, number) in passed.items()))
-        function, owned = kernel_function(schedule, operands, addresses, scratch)
-        again = _Again(function, step, operands, (addresses, scratch, owned))
+        made = kernel_function(schedule, operands)
         names = ", ".join(table.values())
-        statics = f"({names}{',' if names else ''})"
-        fill = self.known("locate", _locate)
         self.setup += [
-            f"kernel{n}_static = {statics}",
-            f"{fill}({self.known(f'kernel{n}_table', addresses)}, kernel{n}_static)",
+            f"kernel{n}_static = ({names}{',' if names else ''})",
+            f"{self.known(f'kernel{n}_locate', made.locate)}(kernel{n}_static)",
         ]
         given = ", ".join(name for name, _ in passed.values())
-        call = self.known(f"kernel{n}", function)
-        retry = self.known(f"kernel{n}_again", again)
+        call = self.known(f"kernel{n}", made.run)
+        retry = self.known(f"kernel{n}_again", _Again(made, step, operands))
         self.lines.append(f"if {call}({given}) is False: {retry}(kernel{n}_static, {given})")
         for x in step.outs:
             if not x.type.shape:
@@ -134,11 +128,10 @@ class _NativeWriter(_Writer):
 
 
 class _Again:
-    """What a call of a kernel does that has been refused. Holds the kernel's memory."""
+    """What a call of a kernel does that has been refused."""
 
-    def __init__(self, function: Callable[..., Any], step: Instruction, operands: Operands,
-                 memory: Sequence[Any]) -> None:
-        self.function, self.step, self.operands, self.memory = function, step, operands, memory
+    def __init__(self, made: Kernel, step: Instruction, operands: Operands) -> None:
+        self.kernel, self.step, self.operands = made, step, operands
 
     def __call__(self, statics: Sequence[Array], *given: Any) -> None:
         outs = set(self.step.outs)
@@ -146,17 +139,11 @@ class _Again:
             x if number or var in outs else np.require(x, var.type.dtype, ["C", "A"])
             for x, (var, number) in zip(given, self.operands.passed, strict=True)
         ]
-        if self.function(*ordered) is not False:
+        if self.kernel.run(*ordered) is not False:
             return
-        values = dict(zip(self.operands.table, statics, strict=True))
+        values = dict(zip(self.operands.fixed, statics, strict=True))
         values.update(zip((x for x, _ in self.operands.passed), ordered, strict=True))
         body: Program = self.step.attrs["body"]
         results, _ = interpret(body, [values[x] for x in body.inputs])
         for x, result in zip(self.step.outs, results, strict=True):
             values[x][...] = result
-
-
-def _locate(table: Any, arrays: Sequence[Array]) -> None:
-    """Note where arrays lie."""
-    for k, x in enumerate(arrays):
-        table[k] = x.ctypes.data

@@ -4,21 +4,35 @@ Each is a polynomial on a reduced argument, in the precision of its operand, and
 arithmetic at the ends: infinities, NaN, signed zeros, subnormal numbers. Coefficients are
 Chebyshev fits of the functions named, with errors below a unit in the last place of the result;
 the reductions are those of W. J. Cody and W. Waite, *Software Manual for the Elementary Functions*
-(1980),. The tests hold each to a few units in the last
-place of the exact value.
+(1980). The tests hold each to a few units in the last place of the exact value.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 from llvmlite import ir
 
 I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
+
+
+# LLVM's text of a constant is made once for each object.
+@cache
+def _float_in_all(double: bool, width: int, bits: str) -> Any:
+    scalar = F64 if double else F32
+    one = ir.Constant(scalar, float.fromhex(bits))
+    return ir.Constant(ir.VectorType(scalar, width), [one] * width)
+
+
+@cache
+def integer_in_all(bits: int, width: int, x: int) -> Any:
+    """An integer in every lane of a vector."""
+    kind = ir.IntType(bits)
+    return ir.Constant(ir.VectorType(kind, width), [ir.Constant(kind, x)] * width)
 
 
 class Lanes:
@@ -38,20 +52,19 @@ class Lanes:
         self.magic = 1.5 * 2.0 ** self.bits
 
     def const(self, x: float) -> Any:
-        return ir.Constant(self.type, [ir.Constant(self.scalar, x)] * self.width)
+        return _float_in_all(self.double, self.width, float(x).hex())
 
     def int(self, x: int) -> Any:
-        return ir.Constant(self.integers, [ir.Constant(self.integer, x)] * self.width)
+        return integer_in_all(64 if self.double else 32, self.width, x)
 
     def value(self, x: Any) -> Any:
         return self.const(x) if isinstance(x, (int, float)) else x
 
     def splat(self, x: Any) -> Any:
         """A scalar in every lane."""
-        kind = ir.VectorType(x.type, self.width)
-        one = self.b.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(I32, 0))
-        places = ir.Constant(ir.VectorType(I32, self.width), [ir.Constant(I32, 0)] * self.width)
-        return self.b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), places)
+        undefined = ir.Constant(ir.VectorType(x.type, self.width), ir.Undefined)
+        one = self.b.insert_element(undefined, x, ir.Constant(I32, 0))
+        return self.b.shuffle_vector(one, undefined, integer_in_all(32, self.width, 0))
 
     def intrinsic(self, name: str, *xs: Any) -> Any:
         kind = f"v{self.width}{'f64' if self.double else 'f32'}"

@@ -14,7 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from .functions import COMPARISONS, F32, F64, FUNCTIONS, I1, I8, I32, I64, TESTS, Lanes
+from .functions import (
+    COMPARISONS,
+    F32,
+    F64,
+    FUNCTIONS,
+    I1,
+    I8,
+    I32,
+    I64,
+    TESTS,
+    Lanes,
+    integer_in_all,
+)
 
 #: Elements of an axis that are summed in one go; sums of such stretches are added up in turn, so
 #: that rounding errors do not grow with the length.
@@ -151,18 +163,28 @@ def copy_of(kind: str, shape: tuple[int, ...], source: tuple[int, ...] | float,
     return Nest(shape, loads, (Node("copy", kind, (operand,)),), ((0, Access(kind, target)),), ())
 
 
-def nest_function(module: ir.Module, name: str, nest: Nest, vector_bytes: int) -> ir.Function:
+def work_function(module: ir.Module, name: str, count: int, result: Any = None
+                  ) -> tuple[ir.IRBuilder, list[Any]]:
+    """A function of a row of ``count`` pointers, as all work is called; and those pointers."""
+    pointer = ir.PointerType()
+    f = ir.Function(module, ir.FunctionType(result or ir.VoidType(), [pointer]), name)
+    b = ir.IRBuilder(f.append_basic_block("entry"))
+    (row,) = f.args
+    return b, [b.load(b.gep(row, [ir.Constant(I64, k)], source_etype=pointer), typ=pointer)
+               for k in range(count)]
+
+
+def nest_function(module: ir.Module, name: str, nest: Nest, vector_bytes: int) -> None:
     """A function of one pointer per array that does the work of ``nest``, which is simplified."""
     count = len(nest.loads) + len(nest.stores) + len(nest.reductions)
-    f = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType()] * count), name)
-    _NestWriter(f, nest, vector_bytes).write()
-    return f
+    b, pointers = work_function(module, name, count)
+    _NestWriter(b, pointers, nest, vector_bytes).write()
 
 
 class _NestWriter:
-    def __init__(self, f: ir.Function, nest: Nest, vector_bytes: int) -> None:
-        self.nest = nest
-        self.b = ir.IRBuilder(f.append_basic_block("entry"))
+    def __init__(self, b: ir.IRBuilder, pointers: Sequence[Any], nest: Nest, vector_bytes: int
+                 ) -> None:
+        self.nest, self.b = nest, b
         kinds = {a.kind for a in nest.loads} | {n.kind for n in nest.nodes} | {
             a.kind for _, a in nest.stores}
         wide = bool(kinds & {"f64", "i64"})
@@ -170,7 +192,7 @@ class _NestWriter:
                          max(1, 1 << (nest.shape[-1] - 1).bit_length()))
         arrays = list(nest.loads) + [a for _, a in nest.stores] + [
             r.access for r in nest.reductions]
-        self.arrays = list(zip(f.args, arrays, strict=True))
+        self.arrays = list(zip(pointers, arrays, strict=True))
         self.steady: dict[int, Any] = {}
         #: Results between stretches of a long axis, by number, and where they are kept.
         self.running: dict[int, Any] = {}
@@ -454,10 +476,11 @@ def load(b: ir.IRBuilder, pointer: Any, kind: str, stride: int, width: int, rest
     """A vector of elements ``stride`` apart; truth values as masks."""
     scalar, align = LLVM_TYPE[kind], BYTES[kind]
     vector = ir.VectorType(scalar, width)
-    zero = ir.Constant(vector, [ir.Constant(scalar, 0)] * width)
+    v = Lanes(b, kind == "f64", width)
+    zero = v.const(0.0) if kind in ("f32", "f64") else integer_in_all(8 * align, width, 0)
     if stride == 0:
         one = b.load(pointer, typ=scalar, align=align)
-        x = Lanes(b, False, width).splat(one)
+        x = v.splat(one)
     elif stride == 1 and (rest is None or kind in ("f32", "f64")):
         if rest is None:
             x = b.load(pointer, typ=vector, align=align)

@@ -1,9 +1,10 @@
 """Machine code for a schedule, as a function that Python calls.
 
-Nests and products that differ only in where their arrays lie are one function, compiled once in the
-life of the process; a kernel is a function in straight line that calls them with its pointers. It
-is a builtin function of Python (`METH_FASTCALL`), whose arguments are the arrays that differ from
-call to call: it reads where they lie, and refuses those whose elements do not lie side by side.
+Nests, products and checks that differ only in where their arrays lie are one function, compiled
+once in the life of the process. A kernel has no code of its own: it is a table of the functions to
+call and the pointers to call them with, which one driver walks. The driver is a builtin function of
+Python (`METH_FASTCALL`), whose arguments are the arrays that differ from call to call: it reads
+where they lie, and refuses those whose elements do not lie side by side.
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Sequence
-from functools import cache, reduce
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
+from ...node import Array
 from ..program import Var
-from .functions import F64, I8, I32, I64
-from .loops import BYTES, LLVM_TYPE, Nest, counted, nest_function
+from .functions import F64, I1, I8, I32, I64
+from .loops import BYTES, LLVM_TYPE, Nest, counted, nest_function, work_function
 from .products import Product, Tile, tile_function, tiles
-from .schedule import Indexing, Schedule, Work
+from .schedule import Check, Indexing, Schedule, Work
 
-__all__ = ["kernel_function"]
+__all__ = ["Kernel", "Operands", "kernel_function"]
 
 llvmlite.ir_layer_typed_pointers_enabled = False
 
@@ -90,10 +92,12 @@ def _target() -> Any:
 
 # Functions, by what they do. --------------------------------------------------------------------
 
+Code: TypeAlias = Work | Tile | Literal["driver"]
+
 _lock = threading.Lock()
-#: Where the code of each nest, product and tile lies, and the engines that own it, for good: the
-#: same few dozen serve every kernel. The code of a kernel itself goes with its function.
-_known: dict[Work | Tile, int] = {}
+#: Where the code of each lies, and the engines that own it, for good: the same few dozen functions
+#: serve every kernel.
+_known: dict[Code, int] = {}
 _engines: list[Any] = []
 
 
@@ -121,9 +125,9 @@ class _Functions:
 
     def __init__(self) -> None:
         self.module = _module()
-        self.new: dict[Work | Tile, str] = {}
+        self.new: dict[Code, str] = {}
 
-    def add(self, key: Work | Tile) -> None:
+    def add(self, key: Code) -> None:
         """See to it that there is a function for ``key``."""
         if key in _known or key in self.new:
             return
@@ -136,33 +140,45 @@ class _Functions:
             tile_function(self.module, name, key, size)
         elif isinstance(key, Product):
             self._product(name, key)
-        else:
+        elif isinstance(key, Indexing):
             index_function(self.module, name, key)
+        elif isinstance(key, Check):
+            check_function(self.module, name, key)
+        else:
+            driver_function(self.module, name)
 
     def _product(self, name: str, product: Product) -> None:
         """A product, tile by tile."""
-        pointer = ir.PointerType()
-        f = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [pointer] * 3), name)
-        b = ir.IRBuilder(f.append_basic_block("entry"))
-        left, right, out = f.args
+        b, (left, right, out) = work_function(self.module, name, 3)
         a_row, a_step, b_step, c_row = product.steps
         scalar = LLVM_TYPE[product.kind]
         inner = ir.Constant(I64, product.shape[2])
-        found = tiles(product, processor().vector_bytes, processor().registers)
-        for row, column, tile in found:
-            def moved(p: Any, by: int) -> Any:
-                return b.gep(p, [ir.Constant(I64, by)], source_etype=scalar) if by else p
 
-            self.add(tile)
-            arguments = [
-                moved(left, row * a_row), ir.Constant(I64, a_row), ir.Constant(I64, a_step),
-                moved(right, column), ir.Constant(I64, b_step),
-                moved(out, row * c_row + column), ir.Constant(I64, c_row), inner,
-            ]
-            if tile in _known:
-                _call_known(b, tile, arguments)
-            else:
-                b.call(self.module.globals[self.new[tile]], arguments)
+        def moved(p: Any, by: Any) -> Any:
+            return b.gep(p, [by], source_etype=scalar)
+
+        for column, bands in tiles(product, processor().vector_bytes, processor().registers):
+            for row, count, tile in bands:
+                self.add(tile)
+                start = ir.Constant(I64, column)
+
+                def one(i: Any, row: int = row, tile: Tile = tile, start: Any = start) -> None:
+                    first = b.add(b.mul(i, ir.Constant(I64, tile.rows)), ir.Constant(I64, row))
+                    arguments = [
+                        moved(left, b.mul(first, ir.Constant(I64, a_row))),
+                        ir.Constant(I64, a_row), ir.Constant(I64, a_step),
+                        moved(right, start), ir.Constant(I64, b_step),
+                        moved(out, b.add(b.mul(first, ir.Constant(I64, c_row)), start)),
+                        ir.Constant(I64, c_row), inner,
+                    ]
+                    if tile in _known:
+                        signature = ir.FunctionType(ir.VoidType(), [x.type for x in arguments])
+                        _call_address(b, ir.Constant(I64, _known[tile]).inttoptr(
+                            ir.PointerType()), signature, arguments)
+                    else:
+                        b.call(self.module.globals[self.new[tile]], arguments)
+
+                counted(b, count, one)
         b.ret_void()
 
     def compile(self) -> None:
@@ -180,13 +196,6 @@ def _call_address(b: ir.IRBuilder, address: Any, signature: Any, arguments: Sequ
     return b.call(_Typed(address, signature), arguments)
 
 
-def _call_known(b: ir.IRBuilder, key: Work | Tile, arguments: Sequence[Any]) -> None:
-    """A call of a function that has been compiled."""
-    address = ir.Constant(I64, _known[key]).inttoptr(ir.PointerType())
-    _call_address(b, address, ir.FunctionType(ir.VoidType(), [x.type for x in arguments]),
-                  arguments)
-
-
 class _Typed:
     """A pointer that is known to point to a function."""
 
@@ -199,13 +208,9 @@ class _Typed:
 
 
 def index_function(module: ir.Module, name: str, work: Indexing) -> None:
-    """A function of (the array, the other one, its index arrays)."""
-    pointer = ir.PointerType()
-    f = ir.Function(module, ir.FunctionType(
-        ir.VoidType(), [pointer] * (2 + len(work.parts))), name)
-    b = ir.IRBuilder(f.append_basic_block("entry"))
+    """A function of the array, the other one, and its index arrays."""
+    b, (whole, other, *indices) = work_function(module, name, 2 + len(work.parts))
     scalar, align = LLVM_TYPE[work.kind], BYTES[work.kind]
-    whole, other, *indices = f.args
 
     def scaled(i: Any, step: int) -> Any:
         return b.mul(i, ir.Constant(I64, step))
@@ -244,88 +249,187 @@ def _index_at(b: ir.IRBuilder, array: Any, kind: str, place: Any, n: int) -> Any
     return b.select(b.icmp_signed("<", i, zero), b.add(i, ir.Constant(I64, n)), i)
 
 
+def check_function(module: ir.Module, name: str, work: Check) -> None:
+    """A function of the index array: whether it names a place that there is not."""
+    b, (array,) = work_function(module, name, 1, I1)
+
+    def one(i: Any) -> None:
+        place = _index_at(b, array, work.kind, b.mul(i, ir.Constant(I64, work.step)), work.places)
+        with b.if_then(b.icmp_unsigned(">=", place, ir.Constant(I64, work.places)), likely=False):
+            b.ret(ir.Constant(I1, 1))
+
+    counted(b, work.size, one)
+    b.ret(ir.Constant(I1, 0))
+
+
 # Kernels. ---------------------------------------------------------------------------------------
+
+#: Words at the head of a kernel's table: how many arguments it takes, how many pointers follow from
+#: them, how many checks and calls it makes, and whether it is so long that other threads may run.
+_HEADER = 5
 
 
 class Operands(NamedTuple):
-    """How a kernel finds its arrays: those of ``table`` at addresses that stand in a table, those
-    of ``passed`` are arguments, arrays or (True) floats."""
+    """How a kernel finds its arrays: those of ``fixed`` stay where they are, those of ``passed``
+    are arguments, arrays or (True) floats."""
 
-    table: tuple[Var, ...]
+    fixed: tuple[Var, ...]
     passed: tuple[tuple[Var, bool], ...]
 
 
-def kernel_function(schedule: Schedule, operands: Operands, table: np.ndarray[Any, Any],
-                    scratch: np.ndarray[Any, Any]) -> Any:
-    """A builtin function that runs a schedule, and what has to live as long as it does.
+class Kernel(NamedTuple):
+    """A kernel as Python calls it: ``run(*passed)`` returns None, or False if it has refused an
+    argument.
 
-    It returns None, or False if it has refused an argument.
+    ``fixed``: where in its ``table`` the pointers into fixed operands stand: rows of (word,
+    operand, bytes from its start). ``memory`` lives as long as the kernel does.
     """
+
+    run: Callable[..., Any]
+    table: Array
+    fixed: Array
+    memory: Any
+
+    def locate(self, arrays: Sequence[Array]) -> None:
+        """Note where the fixed operands lie, before the first call."""
+        words, operands, offsets = self.fixed.T
+        addresses = np.array([x.ctypes.data for x in arrays], np.int64)
+        self.table[words] = addresses[operands] + offsets
+
+
+def kernel_function(schedule: Schedule, operands: Operands) -> Kernel:
+    """A kernel that runs a schedule."""
+    checks, calls = schedule.checks, schedule.calls
     with _lock:
         functions = _Functions()
-        for call in schedule.calls:
+        for call in (*checks, *calls):
             functions.add(call.work)
+        functions.add("driver")
         functions.compile()
-        module = _module()
-        _main(module, schedule, operands, table, scratch)
-        engine = _engine(module)
-    method = _Method(b"kernel", engine.get_function_address("main"), _FASTCALL, None)
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype, make.argtypes = ctypes.py_object, (
-        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-    function = make(ctypes.addressof(method), None, None)
-    return function, (method, engine)
+    passed = {x: k for k, (x, number) in enumerate(operands.passed) if not number}
+    numbers = {x: k for k, (x, number) in enumerate(operands.passed) if number}
+    fixed = {x: k for k, x in enumerate(operands.fixed)}
+    cells = np.zeros(len(operands.passed))
+    scratch = np.empty(schedule.nbytes + 64, np.uint8)
+    own = scratch.ctypes.data + -scratch.ctypes.data % 64
 
-
-def _main(module: ir.Module, schedule: Schedule, operands: Operands, table: Any, scratch: Any
-          ) -> None:
-    pointer = ir.PointerType()
-    f = ir.Function(module, ir.FunctionType(pointer, [pointer, pointer, I64]), "main")
-    b = ir.IRBuilder(f.append_basic_block("entry"))
-    arguments = f.args[1]
-    bases: dict[Var, Any] = {}
-    refusals = []
-    for k, (x, number) in enumerate(operands.passed):
-        given = b.load(b.gep(arguments, [ir.Constant(I64, k)], source_etype=pointer), typ=pointer)
-        if number:
-            cell = b.alloca(F64)
-            api = _address(ctypes.pythonapi.PyFloat_AsDouble)
-            value = _call_address(b, api, ir.FunctionType(F64, [pointer]), [given])
-            b.store(value, cell)
-            bases[x] = cell
-            continue
-        flags = b.load(_bytes(b, given, _FLAGS), typ=I32, align=4)
-        ordered = ir.Constant(I32, _ORDERED)
-        refusals.append(b.icmp_unsigned("!=", b.and_(flags, ordered), ordered))
-        bases[x] = b.load(_bytes(b, given, _DATA), typ=pointer)
-    at = ir.Constant(I64, table.ctypes.data).inttoptr(pointer)
-    for k, x in enumerate(operands.table):
-        bases[x] = b.load(b.gep(at, [ir.Constant(I64, k)], source_etype=pointer), typ=pointer)
-    if refusals:
-        _refuse(b, reduce(b.or_, refusals))
-    for array, n in schedule.checks:
-        place = schedule.place(array)
-        start = _bytes(b, bases[place.base],
-                       place.offset * array.type.dtype.itemsize)
-        _check(b, start, array, place.strides[0], n)
-    work = sum(_effort(call.work) for call in schedule.calls)
-    state = None
-    if work > _LONG:
-        state = _call_address(b, _address(ctypes.pythonapi.PyEval_SaveThread),
-                              ir.FunctionType(pointer, []), [])
-    own = ir.Constant(I64, scratch.ctypes.data).inttoptr(pointer)
-    for call in schedule.calls:
-        places = []
+    # Pointers stand behind what is walked, whose length is known only when all have been seen.
+    pointers: list[int] = []
+    from_passed, from_fixed, starts = [], [], []
+    for call in (*checks, *calls):
+        starts.append(len(pointers))
         for place in call.places:
             offset = place.offset * place.base.type.dtype.itemsize
-            if place.base in bases:
-                places.append(_bytes(b, bases[place.base], offset))
+            if place.base in passed:
+                from_passed.append((passed[place.base], len(pointers), offset))
+                pointers.append(0)
+            elif place.base in fixed:
+                from_fixed.append((len(pointers), fixed[place.base], offset))
+                pointers.append(0)
+            elif place.base in numbers:
+                pointers.append(cells.ctypes.data + 8 * numbers[place.base])
             else:
-                places.append(_bytes(b, own, schedule.offsets[place.base] + offset))
-        _call_known(b, call.work, places)
-    if state is not None:
+                pointers.append(own + schedule.offsets[place.base] + offset)
+    walked = len(operands.passed) + 3 * len(from_passed) + 2 * len(starts)
+    table = np.empty(_HEADER + walked + len(pointers), np.int64)
+    first = _HEADER + walked
+    here = table.ctypes.data + 8 * first
+    table[:] = [
+        len(operands.passed), len(from_passed), len(checks), len(calls),
+        sum(_effort(call.work) for call in calls) > _LONG,
+        *(cells.ctypes.data + 8 * k if number else 0
+          for k, (_, number) in enumerate(operands.passed)),
+        *(word for k, slot, offset in from_passed for word in (k, here + 8 * slot, offset)),
+        *(word for call, start in zip((*checks, *calls), starts, strict=True)
+          for word in (_known[call.work], here + 8 * start)),
+        *pointers,
+    ]
+    where = np.array(from_fixed, np.int64).reshape(-1, 3)
+    where[:, 0] += first
+    return Kernel(_builtin(_method(), table), table, where, (cells, scratch))
+
+
+@cache
+def _method() -> _Method:
+    """The driver, as Python describes its builtin functions."""
+    return _Method(b"kernel", _known["driver"], _FASTCALL, None)
+
+
+def _builtin(method: _Method, own: Any) -> Callable[..., Any]:
+    """A builtin function, of which ``own`` is the self."""
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, (
+        ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    return make(ctypes.addressof(method), own, None)  # type: ignore[no-any-return]
+
+
+def driver_function(module: ir.Module, name: str) -> None:
+    """What all kernels call: a builtin function whose self is the kernel's table.
+
+    For each argument one word, the cell of a float or 0; for each pointer into an argument three:
+    which, where to put it, bytes from its start; for each check and call two: function, pointers.
+    """
+    pointer = ir.PointerType()
+    f = ir.Function(module, ir.FunctionType(pointer, [pointer, pointer, I64]), name)
+    b = ir.IRBuilder(f.append_basic_block("entry"))
+    table = b.load(_bytes(b, f.args[0], _DATA), typ=pointer)
+    arguments = f.args[1]
+    state = b.alloca(pointer)
+
+    def at(base: Any, i: Any, typ: Any) -> Any:
+        return b.load(b.gep(base, [i], source_etype=I64), typ=typ)
+
+    def several(begin: Any, count: Any, size: int, body: Callable[[list[Any], Any], None],
+                *types: Any) -> Any:
+        """``body`` with each entry of ``count``, of ``size`` words; where the next ones begin."""
+        def one(i: Any) -> None:
+            start = b.add(begin, b.mul(i, ir.Constant(I64, size)))
+            body([at(table, b.add(start, ir.Constant(I64, k)), typ)
+                  for k, typ in enumerate(types)], i)
+
+        with b.if_then(b.icmp_signed(">", count, ir.Constant(I64, 0))):
+            counted(b, count, one)
+        return b.add(begin, b.mul(count, ir.Constant(I64, size)))
+
+    def take(words: list[Any], i: Any) -> None:
+        (cell,) = words
+        given = at(arguments, i, pointer)
+        with b.if_else(b.icmp_signed("!=", cell, ir.Constant(I64, 0))) as (number, array):
+            with number:
+                api = _address(ctypes.pythonapi.PyFloat_AsDouble)
+                value = _call_address(b, api, ir.FunctionType(F64, [pointer]), [given])
+                b.store(value, b.inttoptr(cell, pointer))
+            with array:
+                flags = b.load(_bytes(b, given, _FLAGS), typ=I32, align=4)
+                ordered = ir.Constant(I32, _ORDERED)
+                _refuse(b, b.icmp_unsigned("!=", b.and_(flags, ordered), ordered))
+
+    def point(words: list[Any], i: Any) -> None:
+        k, slot, offset = words
+        start = b.load(_bytes(b, at(arguments, k, pointer), _DATA), typ=I64)
+        b.store(b.add(start, offset), slot)
+
+    def check(words: list[Any], i: Any) -> None:
+        function, pointers = words
+        _refuse(b, _call_address(b, function, ir.FunctionType(I1, [pointer]), [pointers]))
+
+    def call(words: list[Any], i: Any) -> None:
+        function, pointers = words
+        _call_address(b, function, ir.FunctionType(ir.VoidType(), [pointer]), [pointers])
+
+    passed, pointed, checks, calls, long = (
+        at(table, ir.Constant(I64, k), I64) for k in range(_HEADER))
+    place = several(ir.Constant(I64, _HEADER), passed, 1, take, I64)
+    place = several(place, pointed, 3, point, I64, pointer, I64)
+    place = several(place, checks, 2, check, pointer, pointer)
+    others_run = b.icmp_signed("!=", long, ir.Constant(I64, 0))
+    with b.if_then(others_run):
+        b.store(_call_address(b, _address(ctypes.pythonapi.PyEval_SaveThread),
+                              ir.FunctionType(pointer, []), []), state)
+    several(place, calls, 2, call, pointer, pointer)
+    with b.if_then(others_run):
         _call_address(b, _address(ctypes.pythonapi.PyEval_RestoreThread),
-                      ir.FunctionType(ir.VoidType(), [pointer]), [state])
+                      ir.FunctionType(ir.VoidType(), [pointer]), [b.load(state, typ=pointer)])
     b.ret(_object(b, None))
 
 
@@ -351,22 +455,11 @@ def _refuse(b: ir.IRBuilder, condition: Any) -> None:
         b.ret(_object(b, False))
 
 
-def _check(b: ir.IRBuilder, array: Any, x: Var, step: int, n: int) -> None:
-    """Refuse if an index does not name one of ``n`` places."""
-    kind = "i64" if x.type.dtype.itemsize == 8 else "i32"
-
-    def one(i: Any) -> None:
-        place = _index_at(b, array, kind, b.mul(i, ir.Constant(I64, step)), n)
-        _refuse(b, b.icmp_unsigned(">=", place, ir.Constant(I64, n)))
-
-    counted(b, x.type.size, one)
-
-
 def _effort(work: Work) -> int:
     if isinstance(work, Nest):
         return len(work.nodes) * int(np.prod(work.shape))
     if isinstance(work, Product):
         return int(np.prod(work.shape))
-    return work.lines * work.row
-
-
+    if isinstance(work, Indexing):
+        return work.lines * work.row
+    return work.size

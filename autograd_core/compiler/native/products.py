@@ -36,7 +36,7 @@ class Product(NamedTuple):
     steps: tuple[int, int, int, int]
 
 
-def tile_function(module: ir.Module, name: str, tile: Tile, vector_bytes: int) -> ir.Function:
+def tile_function(module: ir.Module, name: str, tile: Tile, vector_bytes: int) -> None:
     """A function of (a, step of a along m, along k, b, its step, c, its step, inner length)."""
     pointer = ir.PointerType()
     f = ir.Function(module, ir.FunctionType(
@@ -75,12 +75,12 @@ def tile_function(module: ir.Module, name: str, tile: Tile, vector_bytes: int) -
         for j, total in enumerate(sums[i * tile.vectors : (i + 1) * tile.vectors]):
             store(b, total, moved(place, ir.Constant(I64, j * width)), tile.kind, 1, width, rest(j))
     b.ret_void()
-    return f
 
 
 def tiles(product: Product, vector_bytes: int, registers: int
-          ) -> list[tuple[int, int, Tile]]:
-    """The tiles of a product, each with its first row and column."""
+          ) -> list[tuple[int, list[tuple[int, int, Tile]]]]:
+    """The tiles of a product: for each column that they begin at, bands of (first row, how many
+    tiles below each other, the tile)."""
     m, n, _ = product.shape
     width = vector_bytes // BYTES[product.kind]
     sums = registers - registers // 4  # the rest holds factors
@@ -90,17 +90,27 @@ def tiles(product: Product, vector_bytes: int, registers: int
         across = min(vectors, max(1, sums // m))
     else:
         across = min(2, vectors)
-    count = -(-m // highest)
-    heights = [m // count + (i < m % count) for i in range(count)]
+    bands = _bands(m, highest)
     found = []
     column = 0
     while column < n:
         here = min(across, -(-(n - column) // width))
         end = min(n, column + here * width)
         rest = (end - column) % width or None
-        row = 0
-        for height in heights:
-            found.append((row, column, Tile(product.kind, height, here, rest)))
-            row += height
+        found.append((column, [(row, count, Tile(product.kind, height, here, rest))
+                               for row, count, height in bands]))
         column = end
     return found
+
+
+def _bands(m: int, highest: int) -> list[tuple[int, int, int]]:
+    """``m`` rows as bands (first row, count, height) of tiles of one height.
+
+    One band if its tiles are at least two thirds as high as they may be: each height is another
+    function to compile. Otherwise two, whose heights differ by one.
+    """
+    fewest = -(-m // highest)
+    count = next((c for c in range(fewest, fewest + fewest // 2 + 1) if m % c == 0), fewest)
+    height, higher = divmod(m, count)
+    bands = [(0, higher, height + 1), (higher * (height + 1), count - higher, height)]
+    return [band for band in bands if band[1]]

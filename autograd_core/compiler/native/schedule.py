@@ -59,7 +59,16 @@ class Indexing(NamedTuple):
     value_steps: tuple[int, int]
 
 
-Work: TypeAlias = Nest | Product | Indexing
+class Check(NamedTuple):
+    """Whether ``size`` indices of a kind, ``step`` apart, all name one of ``places``."""
+
+    kind: str
+    size: int
+    step: int
+    places: int
+
+
+Work: TypeAlias = Nest | Product | Indexing | Check
 
 
 class Call(NamedTuple):
@@ -219,8 +228,8 @@ class Schedule:
         self.steps: list[_Step] = []
         self.step_of: dict[Var, int] = {}
         self.inside: dict[Var, tuple[Var, int]] = {}
-        #: Index arrays, each with the length of the axis.
-        self.checks: list[tuple[Var, int]] = []
+        #: What index arrays are asked before anything is done.
+        self.checks: list[Call] = []
         for instruction in body.instructions:
             if instruction.out not in self.views:
                 self._enter(instruction)
@@ -350,7 +359,9 @@ class Schedule:
     def _note_checks(self, i: Instruction) -> None:
         whole = i.args[0].type if i.op.name == "getitem" else i.out.type
         for a, n in zip(i.args[_SKIPPED[i.op.name]:], whole.shape, strict=False):
-            self.checks.append((a, n))
+            place = self.place(a)
+            check = Check(_own_kind(a), a.type.size, place.strides[0], n)
+            self.checks.append(Call(check, (place,)))
 
     def _users(self) -> dict[Var, set[int]]:
         """The steps that read the memory or value of each root."""
@@ -671,8 +682,10 @@ class Schedule:
     def _results(call: Call) -> tuple[Place, ...]:
         if isinstance(call.work, Nest):
             return call.places[len(call.work.loads):]
-        return call.places[2:3] if isinstance(call.work, Product) else (
-            call.places[1:2] if call.work.what == "take" else call.places[:1])
+        if isinstance(call.work, Product):
+            return call.places[2:3]
+        taken = isinstance(call.work, Indexing) and call.work.what == "take"
+        return call.places[1:2] if taken else call.places[:1]
 
 
 def _walked(strides: tuple[int, ...], sizes: tuple[int, ...], shape: tuple[int, ...]
