@@ -12,9 +12,10 @@
     ag.compile(f)                                   # recorded once and replayed as a plan
 
 Layers, each importing only those before it: ``errors`` and ``files``, ``node``, ``op`` and
-``observe``, ``ops``, ``dispatch`` and ``backprop``, ``tensor``, ``containers``, ``random`` and
-``recipe``, ``compiler``, ``graph`` and ``batching``, ``transforms`` and ``debug``, ``primitive``
-and ``checkpointing``, ``check``, ``render``; and ``special``, which is loaded when first used.
+``observe``, ``ops``, ``dispatch`` and ``backprop``, ``tensor``, ``packs``, ``containers``,
+``random`` and ``recipe``, ``compiler``, ``graph`` and ``batching``, ``transforms`` and ``debug``,
+``primitive`` and ``checkpointing``, ``check``, ``render``; and ``special``, which is loaded when
+first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ from .observe import observed, scope
 from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.selection import fill_diagonal, put_along_axis
 from .ops.special import relu, sigmoid, softplus
+from .packs import Pack
 from .primitive import custom_vjp, primitive
 from .render import html_page, render, to_dot, to_mermaid, to_svg, to_text
 from .tensor import Tensor, Value, array, asarray, full, no_grad, stop_gradient, tensor
@@ -88,6 +90,7 @@ __all__ = [
     "MissingRuleError",
     "MutationError",
     "NonFiniteError",
+    "Pack",
     "RenderError",
     "ShapeError",
     "StaleGraphError",

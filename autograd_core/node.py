@@ -116,6 +116,20 @@ class Cell:
         raise NotImplementedError
 
 
+class _Resident(Cell):
+    """``_lent`` of a leaf whose array is memory that is updated in place, such as a plan's."""
+
+    __slots__ = ()
+
+    def fetch(self, node: Node) -> Array:
+        node._value = node._value.copy()[()]
+        node._lent = None
+        return node._value
+
+
+RESIDENT = _Resident()
+
+
 def require(condition: Any, error: Exception) -> None:
     """Raise ``error`` unless ``condition`` holds everywhere; at each run where it is recorded."""
     if isinstance(condition, Node):

@@ -21,7 +21,7 @@ from .. import tensor as engine
 from ..backprop import pull, reach
 from ..containers import fields_of, flatten, with_fields, with_items
 from ..errors import CompileError, GradientError, caller, describe
-from ..node import Cell, Node, tick, topological
+from ..node import RESIDENT, Cell, Node, tick, topological
 from ..op import EachInput, Op
 from ..ops.flow import identity
 from ..random import Draws, note
@@ -50,20 +50,6 @@ _ndarray = np.ndarray
 _NO_ATTRS: dict[str, Any] = {}
 #: Ops that may return a view of their first operand.
 _VIEWS = {"reshape", "transpose", "broadcast_to", "getitem", "unpack"}
-
-
-class _Resident(Cell):
-    """``_lent`` of a leaf whose array is the storage that plans update in place."""
-
-    __slots__ = ()
-
-    def fetch(self, node: Node) -> Any:
-        node._value = node._value.copy()[()]
-        node._lent = None
-        return node._value
-
-
-_RESIDENT = _Resident()
 
 
 class _Pending(Cell):
@@ -407,7 +393,7 @@ class Compiled:
                     if t._value is not view:
                         np.copyto(view, t._value)
                         t._value = view
-                        t._lent = _RESIDENT
+                        t._lent = RESIDENT
                         t._born = tick()
                 arrays.append(storage)
             else:

@@ -47,6 +47,8 @@ class AdaGrad(Optimizer):
     tensor([ 0.5, -1.5], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self, parameters: Parameters, lr: Rate = 0.01, eps: float = 1e-10,
         **options: Unpack[Options],
@@ -93,6 +95,8 @@ class RMSProp(Optimizer):
     >>> p
     tensor([ 0.9, -1.9], requires_grad=True)
     """
+
+    elementwise = True
 
     def __init__(
         self, parameters: Parameters, lr: Rate = 0.01, rho: float = 0.99, eps: float = 1e-8,
@@ -152,6 +156,8 @@ class AdaDelta(Optimizer):
     array([ 0.9, -1.9])
     """
 
+    elementwise = True
+
     def __init__(
         self, parameters: Parameters, lr: Rate = 1.0, rho: float = 0.9, eps: float = 1e-6,
         **options: Unpack[Options],
@@ -196,6 +202,8 @@ class Adam(Optimizer):
     >>> p.numpy(force=True).round(6)
     array([ 0.5, -1.5])
     """
+
+    elementwise = True
 
     def __init__(
         self, parameters: Parameters, lr: Rate = 0.001, betas: tuple[float, float] = (0.9, 0.999),
@@ -268,6 +276,8 @@ class AMSGrad(Adam):
     def start(self, value: Array) -> tuple[Array, ...]:
         return np.zeros_like(value), np.zeros_like(value), np.zeros_like(value)
 
+    elementwise = True
+
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
     ) -> tuple[Array, tuple[Array, ...]]:
@@ -323,6 +333,8 @@ class NAdam(Adam):
     >>> bool(p.numpy(force=True)[0] < 1)
     True
     """
+
+    elementwise = True
 
     def __init__(
         self, parameters: Parameters, lr: Rate = 0.002, betas: tuple[float, float] = (0.9, 0.999),
@@ -392,6 +404,8 @@ class Lion(Optimizer):
     """
 
     decoupled = True
+
+    elementwise = True
 
     def __init__(
         self, parameters: Parameters, lr: Rate = 1e-4, betas: tuple[float, float] = (0.9, 0.99),

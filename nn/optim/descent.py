@@ -33,6 +33,8 @@ class SGD(Optimizer):
     tensor([ 0.8, -1.6], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self, parameters: Parameters, lr: Rate = 0.01, momentum: float = 0.0,
         nesterov: bool = False, **options: Unpack[Options],

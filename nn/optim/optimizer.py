@@ -23,11 +23,14 @@ Rate: TypeAlias = float | Callable[[int], float]
 #: Parameters, or groups of them with settings of their own.
 Parameters: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
 
-#: Arrays above this many elements are updated in blocks of this size, so that the temporaries of
-#: an update stay in the processor's cache.
-_BLOCK = 1 << 15
+#: Arrays above twice this many elements are updated in blocks of this size, so that the temporaries
+#: of an update stay in the processor's cache.
+_BLOCK = 1 << 18
+#: Parameters up to this many elements are updated side by side.
+_SMALL = 1 << 15
 #: Attributes of an optimiser that a compiled step follows without being recorded anew.
 _FOLLOWED = frozenset(("groups", "lr", "parameters", "steps"))
+_ARRAY_OR_NONE = {np.ndarray, type(None)}
 #: Settings that are of all groups together.
 _COMMON = frozenset(("clip_norm", "clip_value"))
 
@@ -69,6 +72,9 @@ class Optimizer:
 
     #: Whether weight decay acts on the parameters, not through the gradient.
     decoupled = False
+    #: Whether the ``update`` that this class defines does to each element what depends on that
+    #: element alone: it may then be given several parameters side by side, in one flat array.
+    elementwise = False
 
     def __init__(
         self, parameters: Parameters, lr: Rate, *, weight_decay: float = 0.0,
@@ -111,6 +117,9 @@ class Optimizer:
             ]
         self._started = [False] * len(self.parameters)
         self._now: tuple[float, ...] = ()
+        #: What is updated together, for each group, if these parameters have a gradient.
+        self._present: list[int] = []
+        self._units: list[list[_Unit]] = []
 
     # What an optimiser says.
 
@@ -154,50 +163,82 @@ class Optimizer:
             with ag.no_grad():
                 self._record()
             return
-        for i, new, state in self._updates():
-            self.parameters[i].assign(new)
-            if state:
-                for cell, after in zip(self._state[i], state, strict=True):
-                    cell.assign(after)
+        updates = [*self._updates()]
+        for unit, new, state in updates:
+            unit.assign(new, state)
+        for i in self._present:
             self._started[i] = True
         self.steps += 1
 
     def changes(self) -> list[Array | None]:
         """What a step would add to each parameter now; nothing is changed."""
         found: list[Array | None] = [None] * len(self.parameters)
-        for i, new, _ in self._updates():
-            found[i] = new - self.parameters[i].numpy(force=True)
+        for unit, new, _ in self._updates():
+            for i, change in zip(unit.numbers, unit.split(new - unit.read()[0]), strict=True):
+                found[i] = change
         return found
 
-    def _updates(self) -> Iterator[tuple[int, Array, tuple[Array, ...]]]:
-        """The number, new value and new state of every parameter that has a gradient."""
-        rules = self._rules()
+    def _updates(self) -> Iterator[tuple[_Unit, Array, Sequence[Array]]]:
+        """The new value and state of whatever has a gradient."""
+        alone = len(self.groups) == 1 and len(self.groups[0]) == 1
+        rules = [self] if alone else self._rules()
         numbers = [numbers_of(rule, self.steps) for rule in rules]
         gradients = self._gradients()
-        i = -1
-        for group, rule, coefficients in zip(self.groups, rules, numbers, strict=True):
+        present = [i for i, g in enumerate(gradients) if g is not None]
+        if present != self._present:
+            self._units, self._present = self._arranged(rules, present), present
+        try:
+            olds = [[unit.read() for unit in units] for units in self._units]
+        except ag.ShapeError:  # a parameter has got another shape or dtype
+            self._units = self._arranged(rules, present)
+            olds = [[unit.read() for unit in units] for units in self._units]
+        for units, of_group, rule, coefficients in zip(
+            self._units, olds, rules, numbers, strict=True
+        ):
             bare = not rule.weight_decay
-            for parameter in group["params"]:
-                i += 1
-                grad = gradients[i]
-                if grad is None:
-                    continue
-                cells = self._state[i]
-                value = parameter.numpy(force=True)
-                if value.size > 2 * _BLOCK:
-                    new, state = _in_blocks(rule, parameter, grad, cells, coefficients)
+            for unit, old in zip(units, of_group, strict=True):
+                grad = unit.gradient(gradients)
+                state: Sequence[Array]
+                if grad.size > 2 * _BLOCK:
+                    new, *state = unit.empty()
+                    _in_blocks(rule, grad, old, (new, *state), coefficients)
+                elif bare:
+                    new, state = rule.update(old[0], grad, old[1:], *coefficients)
                 else:
-                    old = tuple([cell.numpy() for cell in cells]) if cells else ()
-                    if bare:
-                        new, state = rule.update(value, grad, old, *coefficients)
-                    else:
-                        new, state = updated(rule, value, grad, old, coefficients)
-                yield i, new, state
+                    new, state = updated(rule, old[0], grad, old[1:], coefficients)
+                yield unit, new, state
+
+    def _arranged(self, rules: Sequence[Any], present: Sequence[int]) -> list[list[_Unit]]:
+        """Which of these parameters are updated together, in each group: those that are small, if
+        the optimiser treats all elements alike."""
+        here = set(present)
+        arranged: list[list[_Unit]] = []
+        begin = 0
+        for group, rule in zip(self.groups, rules, strict=True):
+            alone: list[list[int]] = []
+            small: dict[Any, list[int]] = {}
+            alike = _is_elementwise(rule)
+            for i in range(begin, begin + len(group["params"])):
+                if i not in here:
+                    continue
+                leaves = (self.parameters[i], *self._state[i])
+                arrays = [leaf.numpy(force=True) for leaf in leaves]
+                if alike and arrays[0].size <= _SMALL and all(
+                    type(x) is np.ndarray for x in arrays
+                ):
+                    small.setdefault(tuple(x.dtype for x in arrays), []).append(i)
+                else:
+                    alone.append([i])
+            units = [_Unit(numbers, self.parameters, self._state)
+                     for numbers in (*alone, *small.values())]
+            arranged.append(units)
+            begin += len(group["params"])
+        return arranged
 
     def _gradients(self) -> list[Any]:
         """The gradients, clipped if that is asked for."""
         found: list[Any] = [p.grad for p in self.parameters]
-        if not ag.is_compiling():
+        if not {*map(type, found)} <= _ARRAY_OR_NONE and not ag.is_compiling():
             # Tensors are left by backward(create_graph=True).
             found = [
                 g if type(g) is np.ndarray or not isinstance(g, ag.Tensor) else g.numpy(force=True)
@@ -380,13 +421,62 @@ def updated(
     return new - shrink * value, state
 
 
+class _Unit:
+    """What is updated in one go: one parameter, or several side by side in packs."""
+
+    def __init__(self, numbers: Sequence[int], parameters: Sequence[Parameter],
+                 cells: Sequence[tuple[ag.Tensor, ...]]) -> None:
+        #: The parameters, by number.
+        self.numbers = numbers
+        rows = [(parameters[i], *cells[i]) for i in numbers]
+        #: The value and the state: packs, or leaves.
+        self.parts: Sequence[Any] = rows[0]
+        self.packed = len(rows) > 1
+        if self.packed:
+            self.parts = [ag.Pack(leaves, resident=k > 0)
+                          for k, leaves in enumerate(zip(*rows, strict=True))]
+
+    def gradient(self, gradients: Sequence[Array]) -> Array:
+        """Its gradient, from those of all parameters."""
+        if not self.packed:
+            return gradients[self.numbers[0]]
+        return np.concatenate([gradients[i] for i in self.numbers], axis=None)
+
+    def read(self) -> tuple[Array, ...]:
+        """The value and the state."""
+        if self.packed:
+            return tuple([pack.read() for pack in self.parts])
+        return tuple([leaf.numpy(force=True) for leaf in self.parts])
+
+    def empty(self) -> list[Array]:
+        """Arrays for a new value and state."""
+        if self.packed:
+            return [pack.empty() for pack in self.parts]
+        return [np.empty(leaf.shape, leaf.dtype) for leaf in self.parts]
+
+    def assign(self, value: Array, state: Sequence[Array]) -> None:
+        """Replace both."""
+        for part, new in zip(self.parts, (value, *state), strict=True):
+            part.assign(new)
+
+    def split(self, values: Array) -> Sequence[Array]:
+        """The parts of what has its shape, for each parameter."""
+        return self.parts[0].split(values) if self.packed else (values,)
+
+
+def _is_elementwise(rule: Optimizer) -> bool:
+    """Whether the class says so that defines how ``rule`` updates."""
+    if "update" in vars(rule):
+        return False
+    by = next(c for c in type(rule).__mro__ if "update" in vars(c))
+    return bool(vars(by).get("elementwise"))
+
+
 def _in_blocks(
-    rule: Any, parameter: ag.Tensor, grad: Array, cells: tuple[ag.Tensor, ...],
+    rule: Any, grad: Array, old: tuple[Array, ...], new: Sequence[Array],
     numbers: tuple[float, ...],
-) -> tuple[Array, tuple[Array, ...]]:
-    """``updated``, a block at a time: the same numbers, several times less memory traffic."""
-    old = [leaf.numpy(force=True) for leaf in (parameter, *cells)]
-    new = [np.empty(x.shape, x.dtype) for x in old]
+) -> None:
+    """``updated``, a block at a time, into ``new``: several times less memory traffic."""
     g = np.ascontiguousarray(grad).reshape(-1)
     sources = [np.ascontiguousarray(x).reshape(-1) for x in old]
     targets = [x.reshape(-1) for x in new]
@@ -396,11 +486,10 @@ def _in_blocks(
         result, after = updated(rule, value, g[block], tuple(state), numbers)
         for target, part in zip(targets, (result, *after), strict=True):
             target[block] = part
-    return new[0], tuple(new[1:])
 
 
 #: Arrays of up to so many elements are multiplied faster than NumPy converts a Python number.
-_SMALL = 1 << 12
+_FEW = 1 << 12
 _converted: dict[Any, tuple[Array, ...]] = {}
 
 
@@ -410,7 +499,7 @@ def scalars(like: Array, *numbers: float) -> tuple[Any, ...]:
     NumPy takes longer to convert a Python number, at every operation, than to multiply a small
     array with it. The result of the operation is the same.
     """
-    if type(like) is not np.ndarray or like.size > _SMALL:
+    if type(like) is not np.ndarray or like.size > _FEW:
         return numbers
     key = like.dtype.char, numbers
     found = _converted.get(key)

@@ -35,6 +35,78 @@ def value(t):
     return t.numpy(force=True)
 
 
+# Side by side. -----------------------------------------------------------------------------------
+
+
+class Normed(Adam):
+    """A step of length lr for each parameter: no element goes its own way."""
+
+    def update(self, value, grad, state, *coefficients):
+        return value - coefficients[0] * grad / np.sqrt((grad * grad).sum()), state
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("kind", [*KINDS, "normed"])
+def test_parameters_side_by_side_go_where_each_goes_alone(kind, decay, dtype, monkeypatch):
+    """To the bit, also where some have no gradient for a while, are large, or change otherwise."""
+    monkeypatch.setattr(nn.optim.optimizer, "_SMALL", 40)
+    monkeypatch.setattr(nn.optim.optimizer, "_BLOCK", 16)
+    make = KINDS.get(kind, lambda ps: Normed(ps, lr=0.1))
+    shapes = [(3, 4), (4,), (), (5, 20), (2, 1), (7, 9), (1,)]
+    together, alone = ([nn.Parameter(normal(shape, k, dtype)) for k, shape in enumerate(shapes)]
+                       for _ in range(2))
+    optimizers = [make(together), *(make([p]) for p in alone)]
+    for optimizer in optimizers:
+        optimizer.weight_decay = decay
+    rng = np.random.default_rng(1)
+    for step in range(8):
+        for k, (p, q) in enumerate(zip(together, alone, strict=True)):
+            g = np.asarray(rng.standard_normal(p.shape), dtype)
+            p.grad = q.grad = None if step in (2, 3) and k in (1, 4) else g
+        if step == 5:
+            together[0].data[1] = 7.0
+            alone[0].data[1] = 7.0
+        for optimizer in optimizers:
+            optimizer.step()
+        for p, q in zip(together, alone, strict=True):
+            assert value(p).dtype == dtype
+            np.testing.assert_array_equal(value(p), value(q))
+    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    for own, (other,) in zip(states[0], states[1:], strict=True):
+        for x, y in zip(own, other, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_small_parameters_of_a_group_are_updated_in_one_call(monkeypatch):
+    calls = []
+    update = Adam.update
+    monkeypatch.setattr(Adam, "update", lambda self, value, *rest: (
+        calls.append(value.shape), update(self, value, *rest))[1])
+    ps = [nn.Parameter(np.ones(shape)) for shape in [(3, 4), (4,), (200, 200), (5,)]]
+    for p in ps:
+        p.grad = np.ones(p.shape)
+    Adam(ps).step()
+    assert sorted(calls) == [(21,), (200, 200)]
+    calls.clear()
+    Adam([{"params": ps[:2]}, {"params": ps[2:], "lr": 0.1}]).step()
+    assert sorted(calls) == [(5,), (16,), (200, 200)]
+
+
+def test_a_parameter_may_get_another_shape_or_dtype():
+    ps = [nn.Parameter(np.ones(3)), nn.Parameter(np.ones(2))]
+    optimizer = SGD(ps, lr=1.0)
+    for data in (np.ones(3), np.ones((4, 1)), np.ones(2, np.float32)):
+        ps[0].data = data
+        for p in ps:
+            p.grad = np.ones(p.shape)
+        before = value(ps[1])
+        optimizer.step()
+        np.testing.assert_array_equal(value(ps[0]), np.zeros_like(data))
+        assert value(ps[0]).dtype == data.dtype
+        np.testing.assert_array_equal(value(ps[1]), before - 1)
+
+
 # The recurrences. --------------------------------------------------------------------------------
 
 
@@ -108,8 +180,9 @@ def test_the_first_step_of_adam_has_the_length_of_the_rate():
 @pytest.mark.parametrize(
     "layout", ["plain", "gradient transposed", "value transposed", "broadcast"]
 )
-def test_blocks_give_the_same_bits(kind, dtype, layout):
-    shape = (301, 227)  # more than two blocks, the last one incomplete
+def test_blocks_give_the_same_bits(kind, dtype, layout, monkeypatch):
+    monkeypatch.setattr(nn.optim.optimizer, "_BLOCK", 1 << 10)
+    shape = (61, 37)  # more than two blocks, the last one incomplete
     start = normal(shape, dtype=dtype)
     if layout == "value transposed":
         start = np.asfortranarray(start)
@@ -135,8 +208,9 @@ def test_blocks_give_the_same_bits(kind, dtype, layout):
 
 
 @each_kind
-def test_a_step_does_not_write_into_arrays_it_was_given(kind):
-    for shape in [(3,), (301, 227)]:
+def test_a_step_does_not_write_into_arrays_it_was_given(kind, monkeypatch):
+    monkeypatch.setattr(nn.optim.optimizer, "_BLOCK", 1 << 10)
+    for shape in [(3,), (61, 37)]:
         p = nn.Parameter(normal(shape))
         before, g = value(p), normal(shape, seed=1)
         kept = before.copy(), g.copy()

@@ -552,8 +552,9 @@ def test_bad_settings(make):
         make(nn.Parameter([1.0]))
 
 
-def test_large_parameters_decay_in_blocks_too():
-    start = np.random.default_rng(0).standard_normal((301, 227))
+def test_large_parameters_decay_in_blocks_too(monkeypatch):
+    monkeypatch.setattr(nn.optim.optimizer, "_BLOCK", 1 << 10)
+    start = np.random.default_rng(0).standard_normal((61, 37))
     for make in (lambda ps: SGD(ps, 0.1, weight_decay=0.5), lambda ps: o.AdamW(ps, 0.1)):
         p, q = nn.Parameter(start), nn.Parameter(start[:2])
         for x, optimizer in ((p, make([p])), (q, make([q]))):
