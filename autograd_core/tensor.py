@@ -700,7 +700,10 @@ class Tensor(Node):
             if getattr(node, "_grad", None) is not None:
                 found[node] = sum_of_gradients(node._accumulated(), g)  # type: ignore[attr-defined]
         for node, g in found.items():
-            node._set_grad(g)
+            if type(node._lent) is tuple:
+                node._set_grad(g)
+            else:
+                node._grad = g
 
     def _seed(self, grad: Any, create_graph: bool, name: str = "backward") -> Array:
         """The cotangent to start from, checked and cast."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias, TypedDict
 
@@ -117,9 +118,9 @@ class Optimizer:
             ]
         self._started = [False] * len(self.parameters)
         self._now: tuple[float, ...] = ()
-        #: What is updated together, for each group, if these parameters have a gradient.
+        #: What is updated together, if these parameters have a gradient.
         self._present: list[int] = []
-        self._units: list[list[_Unit]] = []
+        self._units: list[_Unit] = []
 
     # What an optimiser says.
 
@@ -163,8 +164,7 @@ class Optimizer:
             with ag.no_grad():
                 self._record()
             return
-        updates = [*self._updates()]
-        for unit, new, state in updates:
+        for unit, new, state in self._updates():
             unit.assign(new, state)
         for i in self._present:
             self._started[i] = True
@@ -178,7 +178,7 @@ class Optimizer:
                 found[i] = change
         return found
 
-    def _updates(self) -> Iterator[tuple[_Unit, Array, Sequence[Array]]]:
+    def _updates(self) -> list[tuple[_Unit, Array, Sequence[Array]]]:
         """The new value and state of whatever has a gradient."""
         alone = len(self.groups) == 1 and len(self.groups[0]) == 1
         rules = [self] if alone else self._rules()
@@ -188,52 +188,44 @@ class Optimizer:
         if present != self._present:
             self._units, self._present = self._arranged(rules, present), present
         try:
-            olds = [[unit.read() for unit in units] for units in self._units]
+            olds = [unit.read() for unit in self._units]
         except ag.ShapeError:  # a parameter has got another shape or dtype
             self._units = self._arranged(rules, present)
-            olds = [[unit.read() for unit in units] for units in self._units]
-        for units, of_group, rule, coefficients in zip(
-            self._units, olds, rules, numbers, strict=True
-        ):
-            bare = not rule.weight_decay
-            for unit, old in zip(units, of_group, strict=True):
-                grad = unit.gradient(gradients)
-                state: Sequence[Array]
-                if grad.size > 2 * _BLOCK:
-                    new, *state = unit.empty()
-                    _in_blocks(rule, grad, old, (new, *state), coefficients)
-                elif bare:
-                    new, state = rule.update(old[0], grad, old[1:], *coefficients)
-                else:
-                    new, state = updated(rule, old[0], grad, old[1:], coefficients)
-                yield unit, new, state
+            olds = [unit.read() for unit in self._units]
+        found: list[tuple[_Unit, Array, Sequence[Array]]] = []
+        for unit, old in zip(self._units, olds, strict=True):
+            rule, coefficients = rules[unit.group], numbers[unit.group]
+            grad = unit.gradient(gradients)
+            state: Sequence[Array]
+            if grad.size > 2 * _BLOCK:
+                new, *state = unit.empty()
+                _in_blocks(rule, grad, old, (new, *state), coefficients)
+            elif rule.weight_decay:
+                new, state = updated(rule, old[0], grad, old[1:], coefficients)
+            else:
+                new, state = rule.update(old[0], grad, old[1:], *coefficients)
+            found.append((unit, new, state))
+        return found
 
-    def _arranged(self, rules: Sequence[Any], present: Sequence[int]) -> list[list[_Unit]]:
-        """Which of these parameters are updated together, in each group: those that are small, if
+    def _arranged(self, rules: Sequence[Any], present: Sequence[int]) -> list[_Unit]:
+        """Which of these parameters are updated together: in each group those that are small, if
         the optimiser treats all elements alike."""
         here = set(present)
-        arranged: list[list[_Unit]] = []
-        begin = 0
-        for group, rule in zip(self.groups, rules, strict=True):
-            alone: list[list[int]] = []
-            small: dict[Any, list[int]] = {}
+        units: list[_Unit] = []
+        numbers = itertools.count()
+        for k, (group, rule) in enumerate(zip(self.groups, rules, strict=True)):
             alike = _is_elementwise(rule)
-            for i in range(begin, begin + len(group["params"])):
-                if i not in here:
-                    continue
+            together: dict[Any, list[int]] = {}
+            for _, i in zip(group["params"], numbers):  # noqa: B905
                 leaves = (self.parameters[i], *self._state[i])
                 arrays = [leaf.numpy(force=True) for leaf in leaves]
-                if alike and arrays[0].size <= _SMALL and all(
-                    type(x) is np.ndarray for x in arrays
-                ):
-                    small.setdefault(tuple(x.dtype for x in arrays), []).append(i)
-                else:
-                    alone.append([i])
-            units = [_Unit(numbers, self.parameters, self._state)
-                     for numbers in (*alone, *small.values())]
-            arranged.append(units)
-            begin += len(group["params"])
-        return arranged
+                small = arrays[0].size <= _SMALL and all(type(x) is np.ndarray for x in arrays)
+                kind = tuple(x.dtype for x in arrays) if alike and small else i
+                if i in here:
+                    together.setdefault(kind, []).append(i)
+            units += [_Unit(k, several, self.parameters, self._state)
+                      for several in together.values()]
+        return units
 
     def _gradients(self) -> list[Any]:
         """The gradients, clipped if that is asked for."""
@@ -424,10 +416,10 @@ def updated(
 class _Unit:
     """What is updated in one go: one parameter, or several side by side in packs."""
 
-    def __init__(self, numbers: Sequence[int], parameters: Sequence[Parameter],
+    def __init__(self, group: int, numbers: Sequence[int], parameters: Sequence[Parameter],
                  cells: Sequence[tuple[ag.Tensor, ...]]) -> None:
-        #: The parameters, by number.
-        self.numbers = numbers
+        #: The group and the parameters, by number.
+        self.group, self.numbers = group, numbers
         rows = [(parameters[i], *cells[i]) for i in numbers]
         #: The value and the state: packs, or leaves.
         self.parts: Sequence[Any] = rows[0]
