@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from .op import (
     Op,
     load_special,
 )
+from .ops.products import along_core_axes
 from .ops.shaping import astype
 
 _NO_ATTRS: Mapping[str, Any] = {}
@@ -97,9 +99,12 @@ def array_ufunc(self: Node, ufunc: np.ufunc, method: str, *inputs: Any, **option
         if implementation is not None:
             return _call_ufunc(ufunc, implementation, inputs, options)
     elif method == "at":
+        name, value = ufunc.__name__, ", value" if ufunc.nin > 1 else ""
         raise MutationError(
-            f"{ufunc.__name__}.at writes into its first argument, which would lose the graph "
-            f"(at {caller()}); use `y = x.at[index].add(value)`"
+            f"{name}.at writes into its first argument, which would lose the graph (at "
+            f"{caller()}); use `y = x.at[index]."
+            + ("add(value)`" if ufunc is np.add else f"apply(np.{name}{value})`")
+            + ", with `x = ag.tensor(x)` if x is a plain array"
         )
     else:
         implementation = UFUNC_METHODS.get((ufunc, method))
@@ -121,18 +126,25 @@ def _call_ufunc(
     ufunc: np.ufunc, implementation: Any, inputs: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
     if options:
-        dtype = options.pop("dtype", None)
-        for option, neutral in (("casting", "same_kind"), ("order", "K"), ("subok", True),
-                                ("where", True)):
-            given = options.get(option, neutral)
-            if given is neutral or (type(given) is type(neutral) and given == neutral):
-                options.pop(option, None)
+        dtype, casting = options.pop("dtype", None), options.pop("casting", "same_kind")
+        for option in ("order", "subok"):  # of the memory and the type of the result
+            options.pop(option, None)
+        if options.get("where") is True:
+            options.pop("where")
+        if ufunc.signature is not None:
+            placing = {name: options.pop(name) for name in ("axes", "axis", "keepdims")
+                       if name in options}
+            if placing:
+                implementation = partial(along_core_axes, ufunc, implementation, **placing)
         if options:
             raise NotImplementedError(
                 f"{ufunc.__name__}: {', '.join(sorted(options))}= is not supported on Tensors"
                 + ("; use `np.where(condition, f(x), y)`" if "where" in options else "")
             )
         if dtype is not None:
+            # NumPy says what it does not cast: of operands that hold nothing.
+            ufunc(*(np.empty((0, 0), x.dtype) if hasattr(x, "dtype") else x for x in inputs),
+                  dtype=dtype, casting=casting)
             inputs = tuple(astype(x, dtype) if hasattr(x, "dtype") else x for x in inputs)
     return implementation(*inputs)
 

@@ -30,7 +30,18 @@ from .errors import (
 )
 from .node import Array, Cell, Node, tick, value_of
 from .op import OPS, UFUNCS, Op
-from .ops import complex_parts, elementwise, flow, indexing, products, reductions, shaping
+from .ops import (
+    complex_parts,
+    elementwise,
+    flow,
+    indexing,
+    metadata,
+    products,
+    reductions,
+    selection,
+    shaping,
+    sorting,
+)
 
 __all__ = ["Tensor", "Value", "array", "asarray", "full", "no_grad", "stop_gradient", "tensor"]
 
@@ -381,6 +392,20 @@ def _binary(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return computed(data, op, (other, self), _NO_ATTRS, differentiable and self._requires)
 
     return method, reflected
+
+
+def _writing(name: str, instead: str) -> Callable[..., Any]:
+    """In place of a method of ndarray that writes into the array."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        raise MutationError(
+            f"Tensors are not written into, as `t.{name}(...)` would (at {caller()}); write "
+            f"`{instead}`"
+        )
+
+    method.__name__ = name
+    method.__doc__ = f"Raises: ndarray's writes into the array. Write ``{instead}``."
+    return method
 
 
 def _unary(name: str) -> Callable[..., Any]:
@@ -980,6 +1005,9 @@ class Tensor(Node):
     def __divmod__(self, other: Any) -> tuple[Any, Any]:
         return self // other, self % other
 
+    def __rdivmod__(self, other: Any) -> tuple[Any, Any]:
+        return other // self, other % self
+
     def __round__(self, digits: int | None = None) -> Any:
         return elementwise.around(self, digits or 0)
 
@@ -996,10 +1024,10 @@ class Tensor(Node):
 
     @property
     def at(self) -> At:
-        """Functional updates: ``t.at[index].set(v)`` and ``t.at[index].add(v)``."""
+        """Functional updates: ``t.at[index].set(v)``, ``.add(v)`` and ``.apply(ufunc, v)``."""
         return At(self)
 
-    # The methods of ndarray that people use.
+    # The methods of ndarray that people use: NumPy's functions, where the signatures agree.
 
     exp = _unary("exp")
     log = _unary("log")
@@ -1018,96 +1046,77 @@ class Tensor(Node):
         return reductions.sum(self, axis, dtype, out, keepdims, initial, where)
 
     def mean(self, axis: Any = None, dtype: Any = None, out: None = None,
-             keepdims: Any = False) -> Any:
-        if dtype is None and out is None:
+             keepdims: Any = False, *, where: Any = np._NoValue) -> Any:
+        if dtype is None and out is None and where is np._NoValue:
             return record(reductions.mean_, (self,), {"axis": axis, "keepdims": keepdims})
-        return reductions.mean(self, axis, dtype, out, keepdims)
+        return reductions.mean(self, axis, dtype, out, keepdims, where=where)
 
-    def var(self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0,
-            keepdims: Any = False) -> Any:
-        return reductions.var(self, axis, dtype, out, ddof, keepdims)
+    var = reductions.var
+    std = reductions.std
+    max = reductions.max
+    min = reductions.min
+    prod = reductions.prod
+    cumsum = reductions.cumsum
+    cumprod = reductions.cumprod
+    argmax = reductions.argmax
+    argmin = reductions.argmin
+    all = reductions.all
+    any = reductions.any
+    argsort = metadata.argsort
+    argpartition = sorting.argpartition
+    searchsorted = metadata.searchsorted
+    nonzero = indexing.nonzero
 
-    def std(self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0,
-            keepdims: Any = False) -> Any:
-        return reductions.std(self, axis, dtype, out, ddof, keepdims)
-
-    def max(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
-        return reductions.max(self, axis, out, keepdims)
-
-    def min(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
-        return reductions.min(self, axis, out, keepdims)
-
-    def prod(self, axis: Any = None, dtype: Any = None, out: None = None,
-             keepdims: Any = False) -> Any:
-        return reductions.prod(self, axis, dtype, out, keepdims)
-
-    def cumsum(self, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
-        return reductions.cumsum(self, axis, dtype, out)
-
-    def argmax(self, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
-        return reductions.argmax(self, axis, out, keepdims=keepdims)
-
-    def argmin(self, axis: Any = None, out: None = None, *, keepdims: Any = False) -> Any:
-        return reductions.argmin(self, axis, out, keepdims=keepdims)
-
-    def all(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
-        return reductions.all(self, axis, out, keepdims)
-
-    def any(self, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
-        return reductions.any(self, axis, out, keepdims)
-
-    def reshape(self, *shape: Any, order: str = "C") -> Any:
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
         return shaping.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
-    def ravel(self, order: str = "C") -> Any:
-        return shaping.ravel(self, order)
-
-    flatten = ravel
+    ravel = shaping.ravel
+    flatten = shaping.ravel
 
     def transpose(self, *axes: Any) -> Any:
         if len(axes) == 1 and not isinstance(axes[0], int):
             axes = axes[0]
         return shaping.transpose(self, axes if axes else None)
 
-    def swapaxes(self, axis1: int, axis2: int) -> Any:
-        return shaping.swapaxes(self, axis1, axis2)
+    swapaxes = shaping.swapaxes
+    squeeze = shaping.squeeze
+    repeat = shaping.repeat
+    take = indexing.take
+    diagonal = indexing.diagonal
+    trace = indexing.trace
+    dot = products.dot
+    choose = selection.choose
 
-    def squeeze(self, axis: Any = None) -> Any:
-        return shaping.squeeze(self, axis)
+    def compress(self, condition: Any, axis: int | None = None, out: None = None) -> Any:
+        return selection.compress(condition, self, axis, out)
 
-    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
-        return shaping.repeat(self, repeats, axis)
+    def clip(self, min: Any = None, max: Any = None, out: None = None) -> Any:
+        return elementwise.clip(self, min, max, out)
 
-    def take(self, indices: Any, axis: int | None = None) -> Any:
-        return indexing.take(self, indices, axis)
+    conj = complex_parts.conjugate
+    conjugate = complex_parts.conjugate
+    round = elementwise.around
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        return indexing.diagonal(self, offset, axis1, axis2)
-
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        return indexing.trace(self, offset, axis1, axis2)
-
-    def dot(self, b: Any) -> Any:
-        return products.dot(self, b)
-
-    def clip(self, min: Any = None, max: Any = None) -> Any:
-        return elementwise.clip(self, min, max)
-
-    def conj(self) -> Any:
-        """The complex conjugate; a real Tensor itself."""
-        return complex_parts.conjugate(self)
-
-    conjugate = conj
-
-    def round(self, decimals: int = 0) -> Any:
-        return elementwise.around(self, decimals)
-
-    def astype(self, dtype: Any, *, copy: bool = True) -> Any:
+    def astype(
+        self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True,
+        copy: bool = True,
+    ) -> Any:
+        if not np.can_cast(self.dtype, dtype, casting):
+            raise TypeError(
+                f"astype: casting={casting!r} does not allow {self.dtype} to become "
+                f"{np.dtype(dtype)} (at {caller()})"
+            )
         return shaping.astype(self, dtype)
 
-    def copy(self) -> Tensor:
+    def copy(self, order: str = "C") -> Tensor:
         """The Tensor itself: it never changes."""
         return self
+
+    fill = _writing("fill", "t = ag.full(t.shape, value)")
+    put = _writing("put", "t = t.reshape(-1).at[indices].set(values).reshape(t.shape)")
+    sort = _writing("sort", "t = np.sort(t)")
+    partition = _writing("partition", "t = np.partition(t, kth)")
+    resize = _writing("resize", "t = np.resize(t, shape)")
 
 
 def _of_two(op: Op) -> Callable[[Any, Any], Any]:
@@ -1141,6 +1150,18 @@ class At:
     def add(self, value: Any) -> Any:
         """A new Tensor with ``value`` added at the index; repeated indices add up."""
         return indexing.at_add(self._tensor, self._index, value)
+
+    def apply(self, ufunc: np.ufunc, *value: Any) -> Any:
+        """The new Tensor that ``ufunc.at(t, index, *value)`` would make of ``t``.
+
+        ``ufunc``: of one or two operands, of which the first is what stands at the index, and
+        ``value`` the second. At a repeated index it is applied again, in the order of the index;
+        a replay with an index that repeats otherwise raises ``ValueError``.
+
+        >>> ag.tensor([1.0, 2.0]).at[[0, 1, 0]].apply(np.multiply, [3.0, 5.0, 7.0]).data
+        array([21., 10.])
+        """
+        return indexing.at_apply(self._tensor, self._index, ufunc, *value)
 
 
 def sum_of_gradients(before: Array, g: Array) -> Array:

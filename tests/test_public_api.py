@@ -65,6 +65,7 @@ METHODS = [
     "backward", "detach", "numpy", "item", "tolist", "zero_grad", "retain_grad", "assign",
     "sum", "mean", "var", "std", "max", "min", "prod", "cumsum", "argmax", "argmin", "all",
     "any", "reshape", "ravel", "flatten", "transpose", "swapaxes", "squeeze", "repeat", "take",
+    "cumprod", "argsort", "argpartition", "searchsorted", "nonzero", "choose", "compress",
     "diagonal", "trace", "dot", "clip", "round", "astype", "copy", "exp", "log", "sqrt", "sin",
     "cos", "tanh", "abs", "relu", "sigmoid", "conj", "conjugate", "__add__", "__radd__", "__sub__",
     "__rsub__",
@@ -102,6 +103,46 @@ def test_methods_take_what_ndarray_s_take(name):
             "ravel", "transpose", "squeeze", "diagonal", "trace", "clip", "round", "repeat"):
         np.testing.assert_array_equal(
             getattr(ag.tensor(x), name)(axis=1).data, getattr(x, name)(axis=1))
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), [
+    ("cumprod", (1,), {}), ("argsort", (), {"axis": 0, "kind": "stable"}), ("argsort", (), {}),
+    ("argpartition", (1,), {"axis": 1}), ("choose", ([[9.0, 8.0, 7.0], [1.0, 2.0, 3.0]],), {}),
+    ("compress", ([True, False, True], 1), {}), ("compress", ([True, False, True],), {"axis": 1}),
+    ("max", (0, None, True), {"initial": 1.0}), ("min", (), {"where": True, "initial": 9.0}),
+    ("mean", (), {"where": np.array([True, False, True])}), ("prod", (), {"initial": 3.0}),
+    ("var", (1, None, None, 1), {"keepdims": True}), ("std", (), {"mean": 0.5}),
+    ("take", ([4, -5],), {"mode": "wrap"}), ("take", ([5], 1, None, "clip"), {}),
+    ("trace", (), {"dtype": np.float32}), ("clip", (0.0,), {"out": None}), ("round", (1, None), {}),
+    ("reshape", (3, 2), {"copy": True}), ("astype", (np.float32,), {"casting": "same_kind"}),
+    ("astype", (complex, "C", "safe", False, False), {}), ("copy", ("F",), {}),
+    ("ravel", ("F",), {}), ("flatten", (), {"order": "F"}), ("dot", (np.eye(3), None), {}),
+    ("all", (), {"where": np.array([True, False, False])}), ("nonzero", (), {}),
+])
+def test_methods_take_the_arguments_of_ndarray_s(name, args, kwargs):
+    x = np.array([[1.0, 2.5, -3.0], [0.5, 2.0, 1.0]])
+    x = (x > 1).astype(int) if name == "choose" else x
+    expected, y = getattr(x, name)(*args, **kwargs), getattr(ag.tensor(x), name)(*args, **kwargs)
+    if name != "nonzero":
+        expected, y = (expected,), (y,)
+    for one, other in zip(y, expected, strict=True):
+        np.testing.assert_array_equal(one.data, other)
+        assert one.dtype == other.dtype
+
+
+def test_searchsorted_is_a_method():
+    x = np.array([0.5, 1.0, 2.0])
+    assert ag.tensor(x).searchsorted([1.0, 3.0], "right").data.tolist() == [2, 3]
+    with pytest.raises(TypeError, match="casting='safe' does not allow float64 to become float32"):
+        ag.tensor(x).astype(np.float32, casting="safe")
+
+
+@pytest.mark.parametrize("name", ["fill", "put", "sort", "partition", "resize"])
+def test_methods_that_write_say_what_to_write_instead(name):
+    t = ag.tensor([2.0, 1.0])
+    with pytest.raises(TypeError, match=rf"t\.{name}\(.*test_public_api.py.*write `t = "):
+        getattr(t, name)(1)
+    assert t.data.tolist() == [2.0, 1.0]
 
 
 HEAVY = "matplotlib graphviz pygraphviz scipy sklearn tqdm PIL"

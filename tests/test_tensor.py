@@ -326,6 +326,55 @@ def test_functional_updates():
         x[1] = 10.0
 
 
+AT = {
+    "repeated": ((4,), [0, 2, 0, 0, 2]),
+    "rows": ((3, 2), [1, 1, 0]),
+    "columns": ((2, 3), (slice(None), [0, 2, 0])),
+    "pairs": ((2, 3), ([0, 1, 0], [2, 0, 2])),
+    "masked": ((2, 3), np.array([True, False])),
+    "one": ((3,), 1),
+    "all": ((2, 3), ...),
+    "none": ((3,), []),
+}
+
+
+@pytest.mark.parametrize("case", AT)
+@pytest.mark.parametrize("ufunc", [
+    np.add, np.multiply, np.divide, np.maximum, np.hypot, np.subtract, np.negative, np.sqrt,
+])
+def test_any_ufunc_at_an_index(ufunc, case):
+    """What ufunc.at writes into the array, of elements that an index repeats too."""
+    rng, (shape, index) = np.random.default_rng(0), AT[case]
+    x = rng.uniform(0.5, 2, shape)
+    values = [rng.uniform(0.5, 2, x[index].shape)][: ufunc.nin - 1]
+    expected = x.copy()
+    ufunc.at(expected, index, *values)
+    with pytest.raises(ag.MutationError, match=r"at\[index\]\.a(dd|pply)"):
+        ufunc.at(leaf(x), index, *values)
+    np.testing.assert_array_equal(leaf(x).at[index].apply(ufunc, *values).data, expected)
+    ag.check_grads(lambda x, *v: ag.asarray(x).at[index].apply(ufunc, *v)
+                   if isinstance(x, ag.Tensor) else at(ufunc, x, index, *v), x, *values)
+
+
+def at(ufunc, x, index, *values):
+    y = np.array(x)
+    ufunc.at(y, index, *values)
+    return y
+
+
+def test_a_ufunc_at_an_index_is_replayed():
+    """The index may change, but not which elements it repeats."""
+    f = ag.compile(lambda x, i, v: x.at[i].apply(np.multiply, v))
+    x, v = np.array([1.0, 2.0, 3.0]), np.array([2.0, 5.0, 7.0])
+    for index in ([0, 1, 0], [2, 0, 2], [0, 1, 1]):
+        np.testing.assert_array_equal(
+            f(x, np.array(index), v), at(np.multiply, x, np.array(index), v))
+    with pytest.raises(ValueError, match="repeats has changed"):
+        f(x, np.array([0, 1, 2]), v)
+    with pytest.raises(TypeError, match="2 operands"):
+        leaf(x).at[0].apply(np.multiply)
+
+
 def test_array_of_nested_lists():
     x = leaf(2.0)
     a = ag.array([[x, 0.0], [1, x * x]])

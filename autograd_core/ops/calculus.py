@@ -13,6 +13,7 @@ import numpy as np
 
 from ..node import Array, require, value_of
 from ..op import case, conj, define, implements, lift, refuse_complex
+from .flow import stop_gradient
 from .indexing import getitem
 from .reductions import average
 from .shaping import (
@@ -446,7 +447,12 @@ def corrcoef(x: Array, y: Any = None, rowvar: bool = True, *, dtype: Any = None)
     spread = np.sqrt(np.real(np.diagonal(c)))
     c = c / spread[:, None] / spread[None, :]
     if c.dtype.kind == "c":
-        return np.clip(np.real(c), -1, 1) + 1j * np.clip(np.imag(c), -1, 1)
-    return np.clip(c, -1, 1)
+        return _within_one(np.real(c)) + 1j * _within_one(np.imag(c))
+    return _within_one(c)
+
+
+def _within_one(x: Array) -> Array:
+    """x clipped to [-1, 1], which only rounding leaves: the derivatives are those of x."""
+    return x + stop_gradient(np.clip(x, -1, 1) - x)
 
 

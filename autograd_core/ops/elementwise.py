@@ -133,10 +133,9 @@ def positive(x: Array) -> Array:
 @implements(np.float_power)
 def float_power(x1: Array, x2: Array) -> Array:
     """x1 ** x2 in double precision, as NumPy has it."""
-    wide = np.result_type(
-        np.float64, *(x.dtype if hasattr(x, "dtype") else type(x) for x in (x1, x2))
-    )
-    return power(astype(lift(x1), wide), astype(lift(x2), wide))
+    x1, x2 = lift(x1), lift(x2)
+    wide = np.result_type(np.float64, x1.dtype, x2.dtype)
+    return power(astype(x1, wide), astype(x2, wide))
 
 
 # Powers, exponentials, logarithms. --------------------------------------------------------------
@@ -266,11 +265,13 @@ def _inverted(x: Array, other: Array) -> Array:
 
 @implements(np.deg2rad, np.radians)
 def deg2rad(x: Array) -> Array:
+    refuse_complex("deg2rad", x)
     return x * (math.pi / 180)
 
 
 @implements(np.rad2deg, np.degrees)
 def rad2deg(x: Array) -> Array:
+    refuse_complex("rad2deg", x)
     return x * (180 / math.pi)
 
 

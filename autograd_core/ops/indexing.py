@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, Node, value_of
+from ..node import Array, Node, require, value_of
 from ..op import Case, case, define, implements, lift, refuse_options
 
 
@@ -213,6 +213,50 @@ def at_add(x: Array, index: Index, value: Array) -> Array:
     target = getitem_(x, *arrays, index=static)
     spread = np.broadcast_to(lift(value), target.shape)
     return x + scatter_(spread, *arrays, index=static, shape=tuple(x.shape))
+
+
+occurrence_ = define(
+    "occurrence", lambda places: _occurrence_forward(places), None,
+    "how often the same stood before",
+)
+
+
+def _occurrence_forward(places: Array) -> Array:
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    count = np.arange(places.size, like=places)
+    starts = np.where(np.concatenate([ordered[:1] != ordered[:1], ordered[1:] == ordered[:-1]]),
+                      0, count)
+    rank = np.empty_like(count)
+    rank[order] = count - np.maximum.accumulate(starts)
+    return rank
+
+
+def at_apply(x: Array, index: Index, ufunc: np.ufunc, *value: Array) -> Array:
+    """What ``ufunc.at(x, index, *value)`` makes of ``x``, as a new array.
+
+    In as many rounds as the index names an element, of each time the first, the second, ...
+    """
+    if ufunc.nin != 1 + len(value) or ufunc.nout != 1:
+        raise TypeError(
+            f"at[...].apply: {ufunc.__name__} of {ufunc.nin} operands and {ufunc.nout} results; "
+            f"of {1 + len(value)} operands and one result is needed"
+        )
+    static, arrays = parse(index)
+    numbered = np.arange(x.size, like=value_of(x)).reshape(x.shape)
+    places = getitem_(numbered, *arrays, index=static)
+    values = [np.broadcast_to(lift(v), places.shape).reshape((-1,)) for v in value]
+    flat, places = x.reshape((-1,)), places.reshape((-1,))
+    occurrence = occurrence_(places)
+    rank = value_of(occurrence)
+    require(occurrence == rank, ValueError(
+        "at[...].apply: which elements the index repeats has changed"))
+    for k in range(int(rank.max()) + 1 if rank.size else 0):
+        now = np.flatnonzero(rank == k)
+        there = places[now]
+        new = ufunc(flat[there], *(v[now] for v in values))
+        flat = at_set(flat, there, new)
+    return flat.reshape(x.shape)
 
 
 def _normal(axis: int, ndim: int) -> int:

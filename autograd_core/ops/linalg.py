@@ -201,7 +201,15 @@ hermitian_ = define(
 )
 
 
-def _truncated(a: Array, rcond: float, hermitian: bool) -> Array:
+def _static(x: Any) -> Any:
+    """A number, or an array of them, as nested tuples: static arguments are hashable."""
+    def nested(x: Any) -> Any:
+        return tuple(map(nested, x)) if isinstance(x, list) else x
+
+    return nested(np.asarray(x, float).tolist())
+
+
+def _truncated(a: Array, rcond: Array, hermitian: bool) -> Array:
     """a⁺ without the singular values up to ``rcond`` times the largest, by its factors."""
     if hermitian:
         w, v = eigh(a)
@@ -235,17 +243,15 @@ def pinv(
             raise ValueError("pinv: rcond and rtol cannot both be given")
         # None asks for another default than leaving it out does.
         rcond = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps) if rtol is None else rtol
-    if np.ndim(rcond):
-        raise NotImplementedError("pinv: one rcond for all matrices is supported")
     if rcond is None or 0 in a.shape[-2:]:
-        return pinv_(a, rcond=rcond)
-    rcond = float(rcond)
-    s = svdvals(a)
+        return pinv_(a, rcond=None)
+    s, each = svdvals(a), _static(rcond)
+    rcond = np.asarray(each, s.dtype, like=value_of(s))[..., None]
     cut = np.any((s <= rcond * s[..., :1]) & (s > _negligible(s)))
     cuts = bool(value_of(cut))
     require(cut == cuts, LinAlgError(
         "pinv: whether rcond leaves out singular values that are not 0 has changed"))
-    return _truncated(a, rcond, hermitian) if cuts else pinv_(a, rcond=rcond)
+    return _truncated(a, rcond, hermitian) if cuts else pinv_(a, rcond=each)
 
 
 def _lstsq_forward(a: Array, b: Array, rcond: float | None) -> Array:
@@ -280,7 +286,7 @@ lstsq_ = define(
 
 
 @implements(np.linalg.lstsq)
-def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array, int, Array]:
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array, np.intc, Array]:
     """x, the squared residuals, the rank and the singular values of a.
 
     Without ``rcond``, a has full rank. With it, singular values up to ``rcond`` times the largest
@@ -305,7 +311,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array,
         x = lstsq_(a, right, rcond=rcond)
     squares = np.sum(squared_modulus(right - a @ x), axis=0)
     residuals = squares if rows > columns == rank else squares[:0]
-    return x[:, 0] if b.ndim == 1 else x, residuals, rank, s
+    return x[:, 0] if b.ndim == 1 else x, residuals, np.intc(rank), s
 
 
 # Determinants. ----------------------------------------------------------------------------------
@@ -969,7 +975,8 @@ def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) ->
     """Every norm NumPy has.
 
     Where a norm is not differentiable its gradient is the subgradient of least norm: 0 at the
-    zero vector or matrix, ``abs'(0) = 0``, and tied maxima share equally.
+    zero vector or matrix, ``abs'(0) = 0``, and tied maxima share equally. (Orders below 1 make no
+    norm: at an element that is 0 their slope is infinite or undefined.)
     """
     x = _floating(x)
     if axis is None:
@@ -1010,8 +1017,7 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Arr
 def cond(x: Array, p: Any = None) -> Array:
     """|x| |x⁻¹|; in the 2-norm the ratio of the extreme singular values.
 
-    Of a singular matrix it is inf in the 2-norm, with gradient NaN, and raises ``LinAlgError`` in
-    the others.
+    Of a singular matrix it is inf, with gradient NaN.
     """
     x = _floating(x)
     if x.ndim < 2 or 0 in x.shape[-2:]:
@@ -1021,7 +1027,14 @@ def cond(x: Array, p: Any = None) -> Array:
         over, under = (s[..., -1], s[..., 0]) if p == -2 else (s[..., 0], s[..., -1])
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(under == 0, math.inf, over / under)
-    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
+    if x.shape[-1] != x.shape[-2]:
+        raise LinAlgError(f"cond: order {p!r} needs square matrices, got shape {tuple(x.shape)}")
+    with np.errstate(invalid="ignore"):  # a matrix with NaN is not singular
+        singular = slogdet(x).sign == 0
+    regular = np.where(singular[..., None, None], _eye(x, x.shape[-1]), x)
+    infinite = math.inf + np.sum(undefined_(0 * np.real(x)), axis=(-2, -1))
+    return np.where(
+        singular, infinite, norm(x, p, (-2, -1)) * norm(inv(regular), p, (-2, -1)))
 
 
 matrix_rank_ = define(
@@ -1039,8 +1052,7 @@ def matrix_rank(
     """A question: its answer has no gradient."""
     if tol is not None and rtol is not None:
         raise ValueError("matrix_rank: tol and rtol cannot both be given")
-    if np.ndim(tol) or np.ndim(rtol):
-        raise NotImplementedError("matrix_rank: one tolerance for all matrices is supported")
+    tol, rtol = (None if x is None else _static(x) for x in (tol, rtol))
     return matrix_rank_(lift(A), tol=tol, hermitian=hermitian, rtol=rtol)
 
 

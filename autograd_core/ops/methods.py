@@ -161,6 +161,8 @@ def _folded(ufunc: np.ufunc) -> Reduction:
         x: Array, axis: Axis = 0, keepdims: Any = False, initial: Any = None, where: Any = None
     ) -> Array:
         x = _in_loop(ufunc, x)
+        if x.ndim == 0 and axis in (0, -1):  # as NumPy has it
+            axis = ()
         axes = list(range(x.ndim)) if axis is None else normalise(axis, x.ndim, "axis")
         if len(axes) > 1 and not _any_order(ufunc):
             raise ValueError(f"{name}.reduce: the order matters, so that one axis is taken")

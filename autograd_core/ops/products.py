@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..node import Array, Node
 from ..op import REAL, EachInput, case, conj, define, implements, lift, refuse_options
-from .shaping import astype, normalise, ravel, reshape, swapaxes, transpose
+from .shaping import (
+    astype,
+    expand_dims,
+    moveaxis,
+    normalise,
+    ravel,
+    reshape,
+    swapaxes,
+    transpose,
+)
 
 
 def _t(x: Array) -> Array:
@@ -72,9 +81,7 @@ def dot(a: Array, b: Array, out: None = None) -> Array:
     a, b = lift(a), lift(b)
     if a.ndim == 0 or b.ndim == 0:
         return a * b
-    if b.ndim <= 2:
-        return a @ b
-    return tensordot(a, b, (-1, -2)) if a.ndim else a * b
+    return a @ b if b.ndim <= 2 else tensordot(a, b, (-1, -2))
 
 
 @implements(np.vdot)
@@ -130,6 +137,27 @@ def matvec(x1: Array, x2: Array, /) -> Array:
 @implements("vecmat")
 def vecmat(x1: Array, x2: Array, /) -> Array:
     return matmul(conj(lift(x1))[..., None, :], x2)[..., 0, :]
+
+
+def along_core_axes(
+    ufunc: np.ufunc, implementation: Callable[..., Array], *inputs: Array,
+    axes: Sequence[Any] | None = None, axis: int | None = None, keepdims: bool = False,
+) -> Array:
+    """A generalised ufunc along the axes that ``axes=`` or ``axis=`` name, not the last ones."""
+    name = ufunc.__name__
+    if not str(ufunc.signature).endswith("->()") and (axis is not None or keepdims):
+        raise TypeError(f"{name}: axis= and keepdims= are for products of vectors; use axes=")
+    if axes is None:
+        axes = [-1 if axis is None else axis] * len(inputs)
+    elif axis is not None:
+        raise TypeError(f"{name}: axis= and axes= cannot both be given")
+    places = [tuple(i) if np.ndim(i) else (i,) for i in axes]
+    y = implementation(*(moveaxis(lift(x), place, range(-len(place), 0))
+                         for x, place in zip(inputs, places, strict=False)))
+    of_result = places[len(inputs) :]
+    if keepdims:
+        return expand_dims(y, *(of_result or places)[0])
+    return moveaxis(y, range(-len(of_result[0]), 0), of_result[0]) if of_result else y
 
 
 @implements(np.linalg.multi_dot)
@@ -306,18 +334,24 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
 def cross(
     a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
 ) -> Array:
-    """The vector at right angles to a and b, of three components each."""
+    """The vector at right angles to a and b.
+
+    Vectors of two components lie in the plane of the first two; of two of those, the result is
+    the third component alone.
+    """
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = np.moveaxis(lift(a), axisa, -1), np.moveaxis(lift(b), axisb, -1)
-    if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise ValueError(
-            f"cross: needs vectors of three components, got {a.shape[-1]} and {b.shape[-1]}; "
-            "in the plane write `a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]`"
-        )
-    (a1, a2, a3), (b1, b2, b3) = ([x[..., i] for i in range(3)] for x in (a, b))
-    product = np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1], axis=-1)
-    return np.moveaxis(product, -1, axisc)
+    sizes = a.shape[-1], b.shape[-1]
+    if not {*sizes} <= {2, 3}:
+        raise ValueError(f"cross: needs vectors of two or three components, got {sizes}")
+    (a1, a2, *a3), (b1, b2, *b3) = ([x[..., i] for i in range(x.shape[-1])] for x in (a, b))
+    third = a1 * b2 - a2 * b1
+    if sizes == (2, 2):
+        return third
+    za, zb = (z[0] if z else 0 for z in (a3, b3))
+    first, second = a2 * zb - za * b2, za * b1 - a1 * zb
+    return np.moveaxis(np.stack([first, second, third], axis=-1), -1, axisc)
 
 
 @implements(np.vander)
@@ -341,7 +375,8 @@ def _from_lists(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as the string spelling."""
 
     def letters(axes: Sequence[Any]) -> str:
-        return "".join("..." if axis is Ellipsis else _LETTERS[axis] for axis in axes)
+        # In NumPy's order, by which it sorts the axes of an implicit output: capitals first.
+        return "".join("..." if axis is Ellipsis else sorted(_LETTERS)[axis] for axis in axes)
 
     n = len(operands) // 2
     subscripts = ",".join(letters(operands[2 * i + 1]) for i in range(n))

@@ -559,14 +559,15 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) ->
     lengths, ends = options.pop("stat_length", None), options.pop("end_values", 0)
     values = options.pop("constant_values", 0)
     if mode in ("constant", "empty"):
-        if isinstance(values, Node) or np.ndim(values) == 0:
+        values = _joined(values, array)
+        if values.ndim == 0:
             return _pad_with(array, widths, values)
-        sides = np.broadcast_to(np.asarray(values), (array.ndim, 2))
-        for axis, (width, side) in enumerate(zip(widths, sides, strict=True)):
+        sides = broadcast_to(values, (array.ndim, 2))
+        for axis, width in enumerate(widths):
             for end in (0, 1):
                 one = tuple((width[0] * (1 - end), width[1] * end) if i == axis else (0, 0)
                             for i in range(array.ndim))
-                array = _pad_with(array, one, side[end])
+                array = _pad_with(array, one, sides[axis, end])
         return array
     if array.dtype.kind in "biu" and (odd or mode not in _COPYING):
         return _pad_integers(array, widths, mode, odd, lengths, ends)
@@ -587,10 +588,12 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **options: Any) ->
             matrix = np.pad(eye, (width, (0, 0)), mode, **more)
             padded = moveaxis(np.tensordot(matrix, array, ((1,), (axis,))), 0, axis)
             if mode == "linear_ramp":
-                pair = np.broadcast_to(np.asarray(ends), (array.ndim, 2))[axis]
-                shift = np.pad(np.zeros_like(eye, shape=(n,)), width, mode, end_values=tuple(pair))
-                padded = padded + shift.reshape([-1 if i == axis else 1
-                                                 for i in range(array.ndim)])
+                pair = broadcast_to(_joined(ends, array), (array.ndim, 2))[axis]
+                for end in (0, 1):  # how much of the value at this end there is at each place
+                    unit = np.pad(np.zeros_like(eye, shape=(n,)), width, mode,
+                                  end_values=(1 - end, end))
+                    part = unit.reshape([-1 if i == axis else 1 for i in range(array.ndim)])
+                    padded = padded + pair[end] * part
             array = padded
         else:
             source = np.pad(np.arange(n), width, mode)
@@ -645,15 +648,20 @@ def _pad_by(
     return framed
 
 
+def _joined(values: Any, like: Array) -> Array:
+    """Nested tuples of numbers, some of them perhaps nodes, as an array of the dtype of another."""
+    if isinstance(values, (tuple, list)):
+        return stack([_joined(x, like) for x in values])
+    return astype(lift_like(values, like), like.dtype)
+
+
 def _pad_with(array: Array, widths: tuple[tuple[int, int], ...], value: Any) -> Array:
     framed = pad_(array, widths=widths)
     if not isinstance(value, Node) and not np.any(value):
         return framed
-    if np.ndim(value) != 0:
-        raise NotImplementedError("pad: a Tensor for constant_values has shape ()")
     outside = np.ones_like(framed, dtype=bool)
     outside[_inside(array, widths)] = False
-    return np.where(outside, astype(lift(value), array.dtype), framed)
+    return np.where(outside, value, framed)
 
 
 def _pad_statistic(
@@ -767,7 +775,9 @@ def lift_like(x: Any, like: Array) -> Array:
     """``x`` as an array of the dtype, and in the library, of ``like``; arrays as they are."""
     if hasattr(x, "shape"):
         return x
-    return np.asarray(x, like.dtype, like=value_of(like))
+    here = value_of(like)
+    kin: Any = {} if isinstance(here, np.generic) else {"like": here}
+    return np.asarray(x, like.dtype, **kin)
 
 
 @implements(np.full_like)
