@@ -109,7 +109,7 @@ class HipsAutograd:
 
         try:
             value, gradients = self.autograd.value_and_grad(total)(list(program.inputs))
-        except (AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        except (AssertionError, IndexError, NotImplementedError, TypeError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
         return float(value), [np.asarray(g) for g in gradients]
 
