@@ -105,6 +105,11 @@ def _concatenate(op: Op, xs: Sequence[Array], stacks: Sequence[bool], n: int, *,
     return op(*parts, axis=axis + 1 if axis >= 0 else axis)
 
 
+def _barrier(op: Op, xs: Sequence[Array], stacks: Sequence[bool], n: int) -> Any:
+    x, after = xs
+    return op(x if stacks[0] else np.broadcast_to(x, (n, *np.shape(x))), after)
+
+
 def _pad(op: Op, xs: Sequence[Array], stacks: Any, n: int, *, widths: Any) -> Any:
     return op(xs[0], widths=((0, 0), *widths))
 
@@ -209,6 +214,7 @@ def _table() -> dict[Op, Rule]:
                       "round sinc bessel_i fraction whole exponent imag real conjugate",
         _along: "sum mean prod max min nanmax nanmin cumsum cumprod logsumexp softmax log_softmax "
                 "fft rfft irfft",
+        _barrier: "barrier",
         _reshape: "reshape",
         _transpose: "transpose",
         _broadcast: "broadcast_to",

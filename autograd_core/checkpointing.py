@@ -24,7 +24,7 @@ from .containers import flatten, pack, unpack
 from .errors import caller, describe
 from .node import Array, Node, tick
 from .op import Jointly, Op
-from .ops.flow import identity
+from .ops.flow import barrier, custom_vjp, identity, stop_gradient
 from .recipe import Recipe, recipe_of
 from .tensor import Tensor, capturing, computed, is_recording, leaf, record, recording
 
@@ -43,8 +43,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     repeated; so are plain arrays that meet Tensors, equal ones once. Derivatives are checkpointed
     themselves, to any order.
 
-    Inside :func:`compile` it does nothing, since a plan decides by itself what it keeps, and
-    nothing where values are watched, as by :func:`debug_nans`.
+    Inside :func:`compile` the second computation is part of the plan, behind a barrier that keeps
+    it from being merged with the first; derivatives are not checkpointed again there. Where values
+    are watched, as by :func:`debug_nans`, it does nothing.
 
     With √n segments of √n steps each the memory grows with √n, for one more computation of f: Chen,
     Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost" (2016), section 4.1.
@@ -61,23 +62,29 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f, updated=())
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        if capturing() is not None or not is_recording() or observe.observed():
+        if not is_recording() or observe.observed():
             return f(*args, **kwargs)
         since = tick()
         leaves, rebuild = flatten(f(*args, **kwargs))
-        return rebuild(_forget(leaves, since))
+        return rebuild((_forget if capturing() is None else _compute_again)(leaves, since))
 
     return checkpointed
 
 
-def _forget(results: Sequence[Any], since: int) -> list[Any]:
-    """``results``, of which those computed after ``since`` know only how they were computed."""
-    groups: dict[Any, list[Node]] = {}
+def _kinds(results: Sequence[Any], since: int) -> dict[tuple[Any, bool], list[Node]]:
+    """Those of ``results`` that were computed after ``since``, by dtype and whether they require a
+    gradient."""
+    kinds: dict[tuple[Any, bool], list[Node]] = {}
     for y in dict.fromkeys(y for y in results if isinstance(y, Node)):
         if y._born > since and y.op is not None and y.op.pure:
-            groups.setdefault((y._value.dtype, y._requires), []).append(y)
+            kinds.setdefault((y._value.dtype, y._requires), []).append(y)
+    return kinds
+
+
+def _forget(results: Sequence[Any], since: int) -> list[Any]:
+    """``results``, of which those computed after ``since`` know only how they were computed."""
     new: dict[Node, Any] = {}
-    for (_, requires), nodes in groups.items():
+    for (_, requires), nodes in _kinds(results, since).items():
         # A node has one value: results of one kind are computed together, as one array.
         recipe, inputs = recipe_of(nodes, since, constant=_kept_once)
         data = pack([y._value for y in nodes])
@@ -89,6 +96,33 @@ def _forget(results: Sequence[Any], since: int) -> list[Any]:
             node._label = nodes[0]._label
         new.update(zip(nodes, unpack(node, [y._value.shape for y in nodes]), strict=True))
     return [new.get(y, y) if isinstance(y, Node) else y for y in results]
+
+
+def _compute_again(results: Sequence[Any], since: int) -> list[Any]:
+    """``results`` while a compiler records: going back from them records how they were computed
+    another time."""
+    new: dict[Node, Any] = {}
+    for (_, requires), nodes in _kinds(results, since).items():
+        if requires:
+            recipe, inputs = recipe_of(nodes, since)
+            y = record(custom_vjp, (*inputs, stop_gradient(pack(nodes))), {"call": _Again(recipe)})
+            new.update(zip(nodes, unpack(y, [x._value.shape for x in nodes]), strict=True))
+    return [new.get(y, y) if isinstance(y, Node) else y for y in results]
+
+
+class _Again:
+    """The rule of what a recipe computes: to follow it again, once there is a cotangent."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def pull(
+        self, needed: tuple[int, ...], g: Array, y: Array, xs: Sequence[Array]
+    ) -> list[Array | None]:
+        return _pull_back(needed, g, [barrier(x, g) for x in xs[:-1]], self.recipe)
+
+    def __repr__(self) -> str:
+        return f"again({self.recipe})"
 
 
 #: Constants of recipes by what they hold. An operand that is no node is copied at each use; of the

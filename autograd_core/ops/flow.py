@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..node import Array
-from ..op import Case, Jointly, case, define
+from ..op import Case, Jointly, case, define, same, zero
 
 identity = define(
     "identity", lambda x: x, (lambda g, y, x: g,), "x",
@@ -14,6 +14,12 @@ identity = define(
     takes_complex=True,
 )
 stop_gradient = define("stop_gradient", lambda x: x, None, "x, as a constant")
+#: What keeps a second computation from being merged with the first, and from being done early.
+barrier = define(
+    "barrier", lambda x, after: x, (same, zero), "x, once the other value is there",
+    cases=(case((2, 3), (4,)), case((), (2,)), case((0, 1), ())),
+    takes_complex=True,
+)
 
 
 class _Square:

@@ -25,6 +25,7 @@ from autograd_core.compiler.passes import (
     expand,
     fold,
     optimise,
+    release,
     simplify,
 )
 from autograd_core.compiler.passes.algebra import RULES, Rule
@@ -32,6 +33,7 @@ from autograd_core.compiler.passes.common import key
 from autograd_core.compiler.passes.expand import EXPANSIONS
 from autograd_core.compiler.program import Type, Var, type_of, verify
 from autograd_core.op import OPS, Op
+from autograd_core.ops.flow import barrier
 from autograd_core.ops.indexing import HERE
 
 RNG = np.random.default_rng(0)
@@ -94,6 +96,38 @@ def test_dead_keeps_the_impure():
     build("log", build["x"], type=f64(3))
     after = dead(build.program(build["x"]))
     assert [str(i.op) for i in after.instructions] == ["exp", "draw"]
+
+
+# Barriers. --------------------------------------------------------------------------------------
+
+
+def test_release():
+    build = Build(x=f64(3), g=f64(2, 1))
+    x, g = build["x"], build["g"]
+    first = build("sin", x, type=f64(3))
+    product = build("multiply", build(barrier, first, g, type=f64(3)), g, type=f64(2, 3))
+    late = build(barrier, x, g, type=f64(3))
+    second = build("sin", build(barrier, late, first, type=f64(3)), type=f64(3))
+    before = build.program(product, second, build(barrier, x, g, type=f64(3)))
+    before = simplify(before)
+    assert body(before) == [
+        "%1 = sin(%x) : f64[3]",
+        "%2 = barrier(%1, %g) : f64[3]",
+        "%3 = multiply(%2, %g) : f64[2,3]",
+        "%4 = barrier(%x, %g) : f64[3]",
+        "%5 = barrier(%4, %1) : f64[3]",
+        "%6 = sin(%5) : f64[3]",
+        "return %3, %6, %4",
+    ]
+    after = release(before)
+    assert body(after) == [
+        "%1 = sin(%x) : f64[3]",
+        "%2 = multiply(%1, %g) : f64[2,3]",
+        "%3 = sin(%x) : f64[3]",
+        "return %2, %3, %x",
+    ]
+    check(before, after)
+    assert release(after) is after
 
 
 # Common subexpressions. -------------------------------------------------------------------------

@@ -14,5 +14,5 @@ __all__ = ["PASSES", "kernels", "memory", "prepare", "processor"]
 
 processor()  # says at once if it cannot run here
 
-#: The passes of the NumPy executor but for its fusing into blocks, and the one into kernels.
-PASSES = (*(entry for entry in passes.PASSES if entry[0] != "fuse"), ("kernels", kernels))
+#: The passes of the NumPy executor, with kernels in place of its fusing into blocks.
+PASSES = tuple(("kernels", kernels) if entry[0] == "fuse" else entry for entry in passes.PASSES)

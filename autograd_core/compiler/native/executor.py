@@ -1,7 +1,8 @@
 """The native executor: the NumPy executor, which calls kernels of machine code.
 
-A kernel reads and writes the buffers of the plan where they lie; its own values live in a block of
-its own. Its source line is one call, of what differs from call to call::
+A kernel reads and writes the buffers of the plan where they lie; its own values live in a block
+that all kernels of the plan use by turns. Its source line is one call, of what differs from call to
+call::
 
     if kernel12(a0, a1, v31) is False: kernel12_again(kernel12_static, a0, a1, v31)
 
@@ -29,7 +30,7 @@ from ..numpy_executor import (
 )
 from ..program import Instruction, Program, Var, interpret
 from .kernels import kernel
-from .machine import Kernel, Operands, kernel_function
+from .machine import Kernel, Operands, block, kernel_function
 from .schedule import Schedule
 
 __all__ = ["memory", "prepare"]
@@ -52,6 +53,9 @@ class _NativeWriter(_Writer):
         super().__init__(program, n_arguments)
         self.schedules = {n: Schedule(step.attrs["body"])
                           for n, step in enumerate(self.steps) if step.op is kernel}
+        #: What all kernels keep their own values in, by turns.
+        self.block = block(max((s.nbytes for s in self.schedules.values()), default=0))
+        self.scratch = self.block.nbytes if self.schedules else 0
         #: Scalars that a kernel has made, where they lie.
         self.cells: dict[Var, str] = {}
 
@@ -104,9 +108,8 @@ class _NativeWriter(_Writer):
                 table[x] = self.cells[x] = self._cell(x)
             else:
                 table[x] = self.names[x]
-        self.scratch += schedule.nbytes
         operands = Operands(tuple(table), tuple((x, number) for x, (_, number) in passed.items()))
-        made = kernel_function(schedule, operands)
+        made = kernel_function(schedule, operands, self.block)
         names = ", ".join(table.values())
         self.setup += [
             f"kernel{n}_static = ({names}{',' if names else ''})",

@@ -8,7 +8,9 @@ from itertools import pairwise
 
 from ...node import Array
 from ...op import Op
+from ...ops.flow import barrier
 from ..passes.dead import dead
+from ..passes.release import release
 from ..passes.updates import pack, unpack
 from ..program import Atom, Instruction, Program, Var, evaluated, substitute
 from .schedule import accepts, is_view, root
@@ -33,6 +35,12 @@ def kernels(program: Program) -> Program:
         return program
     view_of = {i.out: i for i, v in zip(program.instructions, views, strict=True) if v}
     order = _sunk(program, _phases(program, able, views), view_of)
+    if any(i.op is barrier for i in program.instructions):  # they have done their work
+        before = program
+        program = release(program, keep=True)
+        view_of = {i.out: i for i, v in zip(program.instructions, views, strict=True) if v}
+        order = [(native, [n for n in members if before.instructions[n].op is not barrier])
+                 for native, members in order]
     instructions: list[Instruction] = []
     phase_of = {x: p for p, (_, members) in enumerate(order) for n in members
                 for x in program.instructions[n].outs}

@@ -28,7 +28,7 @@ from .loops import BYTES, LLVM_TYPE, Nest, counted, nest_function, work_function
 from .products import Product, Tile, tile_function, tiles
 from .schedule import Check, Indexing, Schedule, Work
 
-__all__ = ["Kernel", "Operands", "kernel_function"]
+__all__ = ["Kernel", "Operands", "block", "kernel_function"]
 
 llvmlite.ir_layer_typed_pointers_enabled = False
 
@@ -297,8 +297,15 @@ class Kernel(NamedTuple):
         self.table[words] = addresses[operands] + offsets
 
 
-def kernel_function(schedule: Schedule, operands: Operands) -> Kernel:
-    """A kernel that runs a schedule."""
+def block(nbytes: int) -> Array:
+    """Memory for the values of kernels that run one after the other, from the start of a line of
+    the cache."""
+    whole = np.empty(nbytes + 64, np.uint8)
+    return whole[-whole.ctypes.data % 64 :]
+
+
+def kernel_function(schedule: Schedule, operands: Operands, scratch: Array) -> Kernel:
+    """A kernel that runs a schedule; its own values lie in ``scratch``."""
     checks, calls = schedule.checks, schedule.calls
     with _lock:
         functions = _Functions()
@@ -310,8 +317,7 @@ def kernel_function(schedule: Schedule, operands: Operands) -> Kernel:
     numbers = {x: k for k, (x, number) in enumerate(operands.passed) if number}
     fixed = {x: k for k, x in enumerate(operands.fixed)}
     cells = np.zeros(len(operands.passed))
-    scratch = np.empty(schedule.nbytes + 64, np.uint8)
-    own = scratch.ctypes.data + -scratch.ctypes.data % 64
+    own = scratch.ctypes.data
 
     # Pointers stand behind what is walked, whose length is known only when all have been seen.
     pointers: list[int] = []

@@ -8,7 +8,8 @@
 - ``tiles`` lays gradients of an array's parts side by side instead of adding them up;
 - ``products`` joins small matrix products that share a factor, such as those of a loop over time;
 - ``updates`` packs what is updated alike;
-- ``fuse`` groups element-wise work on large arrays.
+- ``fuse`` groups element-wise work on large arrays;
+- ``release`` drops the barriers that have kept in its place what a checkpoint computes again.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from .expand import expand
 from .fold import fold
 from .fuse import fuse
 from .products import products
+from .release import release
 from .tiles import tiles
 from .updates import updates
 
 __all__ = [
     "PASSES", "algebra", "batch", "common", "dead", "expand", "fold", "fuse", "optimise",
-    "products", "simplify", "tiles", "updates",
+    "products", "release", "simplify", "tiles", "updates",
 ]
 
 Pass: TypeAlias = Callable[[Program], Program]
@@ -60,6 +62,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("products", products),
     ("updates", updates),
     ("fuse", fuse),
+    ("release", release),
 )
 
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...op import OPS, Op
+from ...ops.flow import barrier
 from ..program import Atom, Instruction, Program, Type, Var, uses
 from .dead import dead
 from .sums import sums
@@ -50,7 +51,12 @@ class _Term(NamedTuple):
 
 
 def products(program: Program) -> Program:
-    """With one product in place of many, in both ways."""
+    """With one product in place of many, in both ways.
+
+    Not where something is checkpointed: rows that are put together are all there at once.
+    """
+    if any(i.op is barrier for i in program.instructions):
+        return program
     result = _joined(_summed(program))
     return program if result is program else dead(result)
 
