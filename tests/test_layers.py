@@ -18,6 +18,7 @@ LAYERS = [
     {"ops"},
     {"dispatch", "backprop", "special"},  # special is loaded late: below nobody
     {"tensor"},
+    {"packs"},
     {"containers", "random", "recipe"},
     {"compiler"},
     {"graph", "batching"},
