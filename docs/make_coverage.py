@@ -87,13 +87,14 @@ _WHOLE = """
 #: Names of scipy.special without a rule, and why.
 _WITHOUT = {
     "no derivative in closed form": """
-        zetac btdtria btdtrib bdtrik bdtrin nbdtrik nbdtrin fdtridfd stdtridf chndtridf ncfdtridfd
-        ncfdtridfn nctdtridf mathieu_a mathieu_b pro_cv obl_cv ellip_harm ellip_harm_2
+        chndtridf ncfdtridfd ncfdtridfn nctdtridf mathieu_a mathieu_b pro_cv obl_cv ellip_harm
+        ellip_harm_2
     """,
     "SciPy's value is right to about five digits, too few to differentiate": "ncfdtrinc nctdtrinc",
     "SciPy's value does not agree with the derivative that it gives beside it": """
         pro_rad2 pro_rad2_cv obl_rad2 obl_rad2_cv
     """,
+    "SciPy's value is wrong off the real line; on it, pbdv_seq serves": "pbdn_seq",
 }
 
 

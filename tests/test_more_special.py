@@ -111,6 +111,8 @@ PYTHON = [  # name, arguments, keywords, and where the differentiable ones are
       for n in (0, 1, 3)),
     *((f"spherical_{k}n", (n, X), {"derivative": d}, (1,)) for k in "jyik"
       for n in (0, 2, np.array([[1], [4]])) for d in (False, True)),
+    ("lqn", (3, 0.3), {}, (1,)), ("lqmn", (1, 2, 0.3), {}, (2,)),
+    ("pbdv_seq", (2.5, 0.7), {}, (1,)), ("pbvv_seq", (2.5, 0.7), {}, (1,)),
     ("riccati_jn", (3, 1.5), {}, (1,)), ("riccati_yn", (3, 1.5), {}, (1,)),
     ("lmbda", (2.5, 1.5), {}, (1,)), ("lmbda", (0.5, 1.5), {}, (1,)),
     ("lambertw", (X,), {}, (0,)), ("lambertw", (-0.1, -1), {}, (0,)),

@@ -7,8 +7,8 @@ What SciPy implements as a ufunc is that very ufunc: it speaks NumPy's protocol 
 Tensors, with SciPy's options, values and documentation elsewhere. What SciPy implements in
 Python cannot take a Tensor and is written here, in SciPy's signature: ``logsumexp``, ``softmax``
 and ``log_softmax`` (the engine's, equal to SciPy's up to rounding), ``polygamma``,
-``multigammaln`` and ``zeta``. Loaded when first used, because SciPy takes longer to load than all
-the rest. In the formulas DLMF is https://dlmf.nist.gov, by section.
+``multigammaln``, ``zeta`` and others. Loaded when first used, because SciPy takes longer to load
+than all the rest. In the formulas DLMF is https://dlmf.nist.gov, by section.
 
 At the edges, where a rule needs a decision:
 
@@ -107,9 +107,8 @@ from .distributions import (
     bdtr,
     bdtrc,
     bdtri,
-    betaincc,
-    betainccinv,
-    betaincinv,
+    bdtrik,
+    bdtrin,
     chdtr,
     chdtrc,
     chdtri,
@@ -120,6 +119,7 @@ from .distributions import (
     fdtr,
     fdtrc,
     fdtri,
+    fdtridfd,
     gammainccinv,
     gammaincinv,
     gdtr,
@@ -133,6 +133,8 @@ from .distributions import (
     nbdtr,
     nbdtrc,
     nbdtri,
+    nbdtrik,
+    nbdtrin,
     ncfdtr,
     ncfdtri,
     nctdtr,
@@ -143,7 +145,10 @@ from .distributions import (
     pdtrc,
     pdtri,
     pdtrik,
+    smirnov,
+    smirnovi,
     stdtr,
+    stdtridf,
     stdtrit,
     tklmbda,
     wright_bessel,
@@ -194,7 +199,6 @@ from .elliptic import (
 )
 from .gamma import (
     beta,
-    betainc,
     betaln,
     binom,
     comb,
@@ -213,11 +217,20 @@ from .gamma import (
     psi,
     rgamma,
     zeta,
+    zetac,
 )
 from .gamma import (
     gamma_slope as gamma_slope,
 )
 from .hypergeometric import hyp0f1, hyp1f1, hyp2f1, hyperu
+from .incomplete_beta import (
+    betainc,
+    betaincc,
+    betainccinv,
+    betaincinv,
+    btdtria,
+    btdtrib,
+)
 from .integrals import (
     exp1,
     expi,
@@ -279,6 +292,8 @@ from .orthogonal import (
     legendre_p,
     legendre_p_all,
     lpmv,
+    lqmn,
+    lqn,
     sph_harm_y,
     sph_harm_y_all,
     sph_legendre_p,
@@ -296,7 +311,9 @@ from .waves import (
     obl_rad1,
     obl_rad1_cv,
     pbdv,
+    pbdv_seq,
     pbvv,
+    pbvv_seq,
     pbwa,
     pro_ang1,
     pro_ang1_cv,
@@ -314,6 +331,8 @@ __all__ = [
     "bdtr",
     "bdtrc",
     "bdtri",
+    "bdtrik",
+    "bdtrin",
     "bei",
     "beip",
     "ber",
@@ -328,6 +347,8 @@ __all__ = [
     "binom",
     "boxcox",
     "boxcox1p",
+    "btdtria",
+    "btdtrib",
     "cbrt",
     "chdtr",
     "chdtrc",
@@ -388,6 +409,7 @@ __all__ = [
     "fdtr",
     "fdtrc",
     "fdtri",
+    "fdtridfd",
     "fresnel",
     "gamma",
     "gammainc",
@@ -464,6 +486,8 @@ __all__ = [
     "logit",
     "logsumexp",
     "lpmv",
+    "lqmn",
+    "lqn",
     "mathieu_cem",
     "mathieu_modcem1",
     "mathieu_modcem2",
@@ -477,6 +501,8 @@ __all__ = [
     "nbdtr",
     "nbdtrc",
     "nbdtri",
+    "nbdtrik",
+    "nbdtrin",
     "ncfdtr",
     "ncfdtri",
     "nctdtr",
@@ -492,7 +518,9 @@ __all__ = [
     "obl_rad1_cv",
     "owens_t",
     "pbdv",
+    "pbdv_seq",
     "pbvv",
+    "pbvv_seq",
     "pbwa",
     "pdtr",
     "pdtrc",
@@ -518,6 +546,8 @@ __all__ = [
     "sici",
     "sinc",
     "sindg",
+    "smirnov",
+    "smirnovi",
     "softmax",
     "softplus",
     "spence",
@@ -530,6 +560,7 @@ __all__ = [
     "spherical_kn",
     "spherical_yn",
     "stdtr",
+    "stdtridf",
     "stdtrit",
     "struve",
     "tandg",
@@ -547,4 +578,5 @@ __all__ = [
     "yve",
     "yvp",
     "zeta",
+    "zetac",
 ]

@@ -10,22 +10,36 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from ..node import Array
 from ..op import POSITIVE, REAL, Interval, Op, case, define, refuse_complex
 from .bessel import ive
 from .elementary import boxcox_by_power
-from .entries import NUMBERS, SQRT_2PI, apply, at_single, by_slopes, like, missing, of
+from .entries import (
+    BROADCAST,
+    NUMBERS,
+    SQRT_2PI,
+    apply,
+    at_single,
+    by_slopes,
+    like,
+    missing,
+    of,
+    on_host,
+)
 from .gamma import (
-    beta_density,
     betaln,
     gamma,
     gamma_density,
     gamma_slope_,
     gammainc_by_a,
+    of_product,
+    psi,
     rgamma,
 )
 from .hypergeometric import hyp0f1, hyp1f1
+from .incomplete_beta import beta_density, by_a, by_b, by_b_twice, density_slope
 from .normal import ndtri
 
 _P: Interval = (0.2, 0.8)
@@ -127,21 +141,6 @@ pdtrik: np.ufunc = by_slopes(
 
 # Beta, binomial, F, t. ---------------------------------------------------------------------------
 
-_AB = ((2.0, 3.0, None), (1.5, 0.5, None))
-betaincc: np.ufunc = by_slopes(
-    "betaincc", "1 - Iₓ(a, b) (DLMF 8.17)", ("a", "b", lambda y, a, b, x: -beta_density(a, b, x)),
-    _P, given=_AB,
-)
-betaincinv: np.ufunc = by_slopes(
-    "betaincinv", "x with Iₓ(a, b) = p (DLMF 8.17)",
-    ("a", "b", lambda x, a, b, p: 1 / beta_density(a, b, x)), _P, given=_AB,
-)
-betainccinv: np.ufunc = by_slopes(
-    "betainccinv", "x with Iₓ(a, b) = 1 - q (DLMF 8.17)",
-    ("a", "b", lambda x, a, b, q: -1 / beta_density(a, b, x)), _P, given=_AB,
-)
-
-
 def _binomial_density(k: Array, n: Array, p: Array) -> Array:
     k = of(np.floor, k)
     return beta_density(n - k, k + 1.0, 1 - p)
@@ -159,6 +158,57 @@ bdtrc: np.ufunc = by_slopes(
 bdtri: np.ufunc = by_slopes(
     "bdtri", "p with I of (n - ⌊k⌋, ⌊k⌋ + 1) at 1 - p = y (DLMF 8.17)",
     (None, "n", lambda p, k, n, y: -1 / _binomial_density(k, n, p)), _P, given=_KNP, double=True,
+)
+
+
+def _binomial_slopes(k: Array, n: Array, p: Array) -> tuple[Array, Array, Array]:
+    """Those of I of (n - k, k + 1) at 1 - p, where k is any number."""
+    a, b, x = n - k, k + 1.0, 1 - p
+    first = by_a(a, b, x)
+    return by_b(a, b, x) - first, first, -beta_density(a, b, x)
+
+
+def _negative_slopes(k: Array, n: Array, p: Array) -> tuple[Array, Array, Array]:
+    """Those of I of (n, k + 1) at p."""
+    return by_b(n, k + 1.0, p), by_a(n, k + 1.0, p), beta_density(n, k + 1.0, p)
+
+
+def _inverse_slope(slopes: Any, solved: int, given: int) -> Any:
+    """That of the argument that was solved for, by another one or (``given`` -1) by the value."""
+
+    def slope(*knp: Array) -> Array:
+        all_of_them = slopes(*knp)
+        by_given = -1 if given < 0 else all_of_them[given]
+        return -by_given / all_of_them[solved]
+
+    return slope
+
+
+def _counts(name: str, formula: str, slopes: Any, solved: int, *domain: Interval) -> np.ufunc:
+    """An inverse by k (``solved`` 0) or by n (1), in whose place the arguments have the value."""
+
+    def slope(given: int) -> Any:
+        of_knp = _inverse_slope(slopes, solved, -1 if given == solved else given)
+        return lambda y, *xs: of_knp(*(y if i == solved else x for i, x in enumerate(xs)))
+
+    return by_slopes(name, formula, tuple(slope(i) for i in range(3)), *domain)
+
+
+bdtrik: np.ufunc = _counts(
+    "bdtrik", "k with I of (n - k, k + 1) at 1 - p = y (DLMF 8.17)", _binomial_slopes, 0,
+    (0.5, 0.7), (6.0, 8.0), (0.3, 0.5),
+)
+bdtrin: np.ufunc = _counts(
+    "bdtrin", "n with I of (n - k, k + 1) at 1 - p = y (DLMF 8.17)", _binomial_slopes, 1,
+    (1.0, 2.0), (0.4, 0.6), (0.3, 0.5),
+)
+nbdtrik: np.ufunc = _counts(
+    "nbdtrik", "k with I of (n, k + 1) at p = y (DLMF 8.17)", _negative_slopes, 0,
+    (0.5, 0.7), (2.0, 4.0), (0.3, 0.5),
+)
+nbdtrin: np.ufunc = _counts(
+    "nbdtrin", "n with I of (n, k + 1) at p = y (DLMF 8.17)", _negative_slopes, 1,
+    (1.0, 2.0), (0.4, 0.6), (0.3, 0.5),
 )
 nbdtr: np.ufunc = by_slopes(
     "nbdtr", "I of (n, k + 1) at p (DLMF 8.17)",
@@ -180,33 +230,105 @@ def _f_density(a: Array, b: Array, x: Array) -> Array:
     return beta_density(0.5 * a, 0.5 * b, a * x / whole) * (a * b / (whole * whole))
 
 
-_DEGREES = ((3.0, 5.0, None), (2, 4, None))
+def _fraction(a: Array, b: Array, x: Array) -> Array:
+    return a * x / (b + a * x)
+
+
+def _f_by_first(a: Array, b: Array, x: Array) -> Array:
+    """∂F/∂a: half of that of I, and what moves with the fraction."""
+    return 0.5 * by_a(0.5 * a, 0.5 * b, _fraction(a, b, x)) + _f_density(a, b, x) * (x / a)
+
+
+def _f_by_second(a: Array, b: Array, x: Array) -> Array:
+    return 0.5 * by_b(0.5 * a, 0.5 * b, _fraction(a, b, x)) - _f_density(a, b, x) * (x / b)
+
+
+_DEGREES = ((None, None, None), (3.0, 5.0, None), (2, None, 0.5), (None, 4, None))
 fdtr: np.ufunc = by_slopes(
     "fdtr", "I of (a/2, b/2) at ax / (b + ax) (DLMF 8.17)",
-    ("dfn", "dfd", lambda y, a, b, x: _f_density(a, b, x)), POSITIVE, given=_DEGREES,
+    (
+        lambda y, a, b, x: _f_by_first(a, b, x), lambda y, a, b, x: _f_by_second(a, b, x),
+        lambda y, a, b, x: _f_density(a, b, x),
+    ), POSITIVE, given=_DEGREES,
 )
 fdtrc: np.ufunc = by_slopes(
     "fdtrc", "I of (b/2, a/2) at b / (b + ax) (DLMF 8.17)",
-    ("dfn", "dfd", lambda y, a, b, x: -_f_density(a, b, x)), POSITIVE, given=_DEGREES,
+    (
+        lambda y, a, b, x: -_f_by_first(a, b, x), lambda y, a, b, x: -_f_by_second(a, b, x),
+        lambda y, a, b, x: -_f_density(a, b, x),
+    ), POSITIVE, given=_DEGREES,
 )
 fdtri: np.ufunc = by_slopes(
     "fdtri", "x with I of (a/2, b/2) at ax / (b + ax) = p (DLMF 8.17)",
-    ("dfn", "dfd", lambda x, a, b, p: 1 / _f_density(a, b, x)), _P, given=_DEGREES,
+    (
+        lambda x, a, b, p: -_f_by_first(a, b, x) / _f_density(a, b, x),
+        lambda x, a, b, p: -_f_by_second(a, b, x) / _f_density(a, b, x),
+        lambda x, a, b, p: 1 / _f_density(a, b, x),
+    ), POSITIVE, POSITIVE, _P, given=_DEGREES,
+)
+fdtridfd: np.ufunc = by_slopes(
+    "fdtridfd", "b with I of (a/2, b/2) at ax / (b + ax) = p (DLMF 8.17)",
+    (
+        lambda b, a, p, x: -_f_by_first(a, b, x) / _f_by_second(a, b, x),
+        lambda b, a, p, x: 1 / _f_by_second(a, b, x),
+        lambda b, a, p, x: -_f_density(a, b, x) / _f_by_second(a, b, x),
+    ), (2.5, 3.5), (0.55, 0.6), (1.2, 1.3),
 )
 
 
 def _t_density(df: Array, t: Array) -> Array:
     return np.exp(-0.5 * (df + 1) * np.log1p(t * t / df)
-                  - of(lambda v: 0.5 * np.log(v) + betaln(0.5 * v, 0.5), df))
+                  - of(lambda v: 0.5 * np.log(v) + apply(betaln, 0.5 * v, 0.5), df))
 
+
+def _t_score(df: Array, t: Array) -> Array:
+    """∂ ln f/∂df of that density."""
+    square = t * t
+    return 0.5 * ((df + 1) * square / (df * (df + square)) - np.log1p(square / df) - of(
+        lambda v: 1 / v + psi(0.5 * v) - psi(0.5 * v + 0.5), df))
+
+
+def _t_parts(df: Array, t: Array) -> tuple[Array, Array, Array]:
+    """The sign of t, df + t² and the fraction w of t² in it: not 0, where all that uses it is."""
+    whole = df + t * t
+    return of(np.sign, t), whole, np.where(t == 0, 0.5, t * t / whole)
+
+
+def _t_slope_forward(df: Array, t: Array) -> Array:
+    sign, _, w = _t_parts(df, t)
+    return 0.25 * sign * by_b(0.5, 0.5 * df, w) - _t_density(df, t) * (t / (2 * df))
+
+
+def _t_slope_by_df(g: Array, y: Array, df: Array, t: Array) -> Array:
+    sign, whole, w = _t_parts(df, t)
+    half = 0.5 * df
+    moved = 0.5 * by_b_twice(0.5, half, w) - density_slope(0.5, half, w, (0, 1)) * (w / whole)
+    rest = _t_density(df, t) * (t / (2 * df)) * (_t_score(df, t) - of(lambda v: 1 / v, df))
+    return g * (0.25 * sign * moved - rest)
+
+
+#: ∂F/∂df, F = 1/2 + sign(t) I(1/2, df/2) / 2 at t² / (df + t²). As an op, since it is odd in t and
+#: smooth at 0, where I is not.
+_t_by_df: Op = define(
+    "student_slope", _t_slope_forward,
+    (_t_slope_by_df, lambda g, y, df, t: g * (_t_density(df, t) * _t_score(df, t))),
+    "∂F/∂df of Student's distribution (DLMF 8.17)", domain=(POSITIVE, REAL),
+    cases=BROADCAST,
+)
 
 stdtr: np.ufunc = by_slopes(
-    "stdtr", "Student's distribution (DLMF 8.17)", ("df", lambda y, df, t: _t_density(df, t)), REAL,
-    given=((3.0, None), (1, None)),
+    "stdtr", "Student's distribution F (DLMF 8.17)",
+    (lambda y, df, t: _t_by_df(df, t), lambda y, df, t: _t_density(df, t)), POSITIVE, REAL,
 )
 stdtrit: np.ufunc = by_slopes(
     "stdtrit", "the inverse of Student's distribution (DLMF 8.17)",
-    ("df", lambda t, df, p: 1 / _t_density(df, t)), _P, given=((3.0, None), (1, None)),
+    (lambda t, df, p: -_t_by_df(df, t) / _t_density(df, t), lambda t, df, p: 1 / _t_density(df, t)),
+    (1.5, 4.0), _P,
+)
+stdtridf: np.ufunc = by_slopes(
+    "stdtridf", "df with Student's distribution of t at p (DLMF 8.17)",
+    (lambda df, p, t: 1 / _t_by_df(df, t), lambda df, p, t: -_t_density(df, t) / _t_by_df(df, t)),
+    (0.78, 0.79), (2.9, 3.1),
 )
 
 # With a shift: noncentral χ², F and t. -----------------------------------------------------------
@@ -406,6 +528,55 @@ kolmogorov: np.ufunc = by_slopes(
 kolmogi: np.ufunc = by_slopes(
     "kolmogi", "x with kolmogorov(x) = p (DLMF 20.2)", (lambda x, p: -1 / _kolmogorov_density(x),),
     (0.1, 0.9),
+)
+
+
+
+def _smirnov_slope_forward(n: Array, d: Array, order: int) -> Array:
+    """Minus the derivatives of P(D > d) = Σ t, t = C(n, j) d (d + j/n)ʲ⁻¹ (1 - d - j/n)ⁿ⁻ʲ."""
+    on_host("smirnov", n, d)
+    count, x = np.broadcast_arrays(np.floor(np.asarray(n, np.float64)), np.asarray(d, np.float64))
+    total = np.zeros(x.shape)
+    for j in range(int(np.max(count, initial=0)) + 1):
+        here = (j <= count) & (x > 0) & (1 - x - j / count > 0)
+        m, v = count[here], x[here]
+        a, b = v + j / m, 1 - v - j / m
+        size = np.log(scipy.special.binom(m, j)) + (j - 1) * np.log(a) + (m - j) * np.log(b)
+
+        def falling(power: Array, base: Array) -> list[Array]:
+            """The derivatives of base to a power, over it."""
+            ratios = [np.ones_like(base)]
+            for i in range(order):
+                ratios.append(ratios[-1] * (power - i) / base)
+            return ratios
+
+        parts = [[v, np.ones_like(v), *([0 * v] * order)][: order + 1], falling(j - 1, a),
+                 [(-1) ** i * r for i, r in enumerate(falling(m - j, b))]]
+        total[here] -= np.exp(size) * of_product(parts)[order]
+    return at_single(total[()], n, d)
+
+
+_smirnov_slope: Op = define(
+    "smirnov_slope", _smirnov_slope_forward,
+    (missing("smirnov", "n"), lambda g, y, n, d, order: g * _smirnov_slope(n, d, order=order + 1)),
+    "-dᵏ/ddᵏ P(D > d) (Birnbaum & Tingey 1951)", domain=((0.36, 0.48),),
+    cases=(case(3, (3,), order=1), case(5, (2, 3), order=1),
+           case(np.array([3, 6]), (2, 2), order=2), case(3, (), order=1),
+           case(4, (0,), order=1), case(4, (1, 2), order=1)),
+)
+
+
+def _smirnov_density(n: Array, d: Array) -> Array:
+    return _smirnov_slope(n, d, order=1)
+
+
+smirnov: np.ufunc = by_slopes(
+    "smirnov", "P(D > d) of n numbers, D the largest excess (Birnbaum & Tingey 1951)",
+    ("n", lambda y, n, d: -_smirnov_density(n, d)), (0.36, 0.48), given=((3, None), (5, None)),
+)
+smirnovi: np.ufunc = by_slopes(
+    "smirnovi", "d with smirnov(n, d) = p (Birnbaum & Tingey 1951)",
+    ("n", lambda d, n, p: -1 / _smirnov_density(n, d)), (0.25, 0.3), given=((3, None), (5, None)),
 )
 
 # Wright's Bessel function. -----------------------------------------------------------------------

@@ -11,16 +11,18 @@ import scipy.special
 
 from ..node import Array
 from ..op import POSITIVE, REAL, Op, case, define, is_complex, lift, refuse_complex, zero
-from .elementary import xlog1py, xlogy
+from .elementary import xlogy
 from .entries import (
     BROADCAST,
     NUMBERS,
+    at_single,
     by_slopes,
     enter,
     in_precision,
     like,
     missing,
     of,
+    on_host,
     with_order,
 )
 
@@ -283,38 +285,128 @@ def multigammaln(a: Array, d: int) -> Array:
     return _multigammaln(lift(a), d=int(d))
 
 
-_hurwitz: Op = define(
-    "zeta", lambda x, q: scipy.special.zeta(x, q),
-    (missing("zeta", "x"), lambda g, y, x, q: g * (-x * _hurwitz(x + 1, q))),
-    "ζ(x, q) = Σ (k + q)⁻ˣ, k = 0, 1, ... (DLMF 25.11)", domain=((0.8, 2.5),),
-    cases=with_order(2.0, 3.5),
+#: Terms that Euler and Maclaurin add up, before the integral over the rest, and Bernoulli numbers
+#: for its corrections: B₂ₖ / (2k)!.
+_SUMMED = 12
+_CORRECTIONS = tuple(
+    float(b) / math.factorial(2 * k)
+    for k, b in enumerate(scipy.special.bernoulli(24)[2::2].tolist(), 1)
 )
-_riemann = Op(  # in no table: it has no rule that tests could try
-    "riemann_zeta", scipy.special.zeta, (missing("zeta", "x"),), "ζ(x) = Σ k⁻ˣ (DLMF 25.2)"
+
+
+def _zeta_by_x(x: Array, q: Array, order: int) -> Array:
+    """∂ⁿζ(x, q)/∂xⁿ by the formula of Euler and Maclaurin (DLMF 25.11.5), each of its terms.
+
+    With p = _SUMMED + q: Σ (k + q)⁻ˣ + p¹⁻ˣ/(x-1) + p⁻ˣ/2 + Σ B₂ⱼ/(2j)! (x)₂ⱼ₋₁ p⁻ˣ⁻²ʲ⁺¹.
+    """
+    total: Any = 0.0
+    for k in range(_SUMMED):
+        total = total + (-np.log(k + q)) ** order * (k + q) ** -x
+    p = _SUMMED + q
+    # Derivatives over factorials: of p⁻ˣ times a function whose own ones are ``factor``.
+    power = [(-np.log(p)) ** i / math.factorial(i) for i in range(order + 1)]
+
+    def product(factor: list[Any]) -> Array:
+        return math.factorial(order) * sum(
+            power[order - i] * c for i, c in enumerate(factor[: order + 1]))
+
+    rest = p * product([(-1) ** i / (x - 1) ** (i + 1) for i in range(order + 1)])
+    rest = rest + 0.5 * product([1.0])
+    rising: list[Any] = [x, 1.0]  # x (x + 1) ..., as a polynomial in what x is moved by
+    for j, b in enumerate(_CORRECTIONS, 1):
+        rest = rest + b * p ** (1.0 - 2 * j) * product(rising)
+        for more in (2 * j - 1, 2 * j):
+            rising = [(x + more) * c + (rising[i - 1] if i else 0.0)
+                      for i, c in enumerate([*rising, 0.0])][: order + 2]
+    return total + rest * p**-x
+
+
+def of_product(factors: list[list[Array]]) -> list[Array]:
+    """The derivatives of a product by those of its factors, up to the same order (Leibniz)."""
+    first, *others = factors
+    if not others:
+        return first
+    rest = of_product(others)
+    return [sum(math.comb(n, i) * first[i] * rest[n - i] for i in range(n + 1))
+            for n in range(len(first))]
+
+
+def _reflected_zeta(x: Array, order: int) -> Array:
+    """By ζ(x) = 2 (2π)ˣ⁻¹ sin(πx/2) Γ(1-x) ζ(1-x) (DLMF 25.4.1), where the sum loses digits."""
+    orders, log, half = range(order + 1), math.log(2 * math.pi), 0.5 * math.pi
+    gammas = [scipy.special.gamma(1 - x)]
+    for n in range(order):
+        gammas.append(sum(
+            math.comb(n, i) * gammas[n - i] * (-1) ** (i + 1) * (
+                scipy.special.polygamma(i, 1 - x)) for i in range(n + 1)))
+    return of_product([
+        [2 * log**n * np.exp((x - 1) * log) for n in orders],
+        [half**n * np.sin(half * (x + n)) for n in orders],
+        gammas,
+        [(-1) ** n * (_zeta_by_x(1 - x, 1.0, n) if n else scipy.special.zeta(1 - x))
+         for n in orders],
+    ])[order]
+
+
+def _hurwitz_forward(x: Array, q: Array, order: int) -> Array:
+    if order == 0:
+        return at_single(scipy.special.zeta(x, q), x, q)
+    on_host("zeta", x, q)
+    wide, q_wide = (np.asarray(v, np.float64) for v in (x, q))
+    inside = (wide > 1) & (q_wide > 0)
+    y = _zeta_by_x(np.where(inside, wide, 2.0), np.where(inside, q_wide, 1.0), order)
+    return at_single(np.where(inside, y, np.nan)[()], x, q)
+
+
+def _hurwitz_by_q(g: Array, y: Array, x: Array, q: Array, order: int) -> Array:
+    slope = -x * _hurwitz(x + 1, q, order=order)
+    return g * (slope - order * _hurwitz(x + 1, q, order=order - 1) if order else slope)
+
+
+def _riemann_forward(x: Array, order: int) -> Array:
+    if order == 0:
+        return scipy.special.zeta(x)
+    on_host("zeta", x)
+    wide = np.asarray(x, np.complex128 if is_complex(x) else np.float64)
+    left = wide.real < -0.5
+    if left.any() and wide.dtype.kind == "c":
+        raise NotImplementedError("zeta: of complex numbers right of -1/2 it has derivatives here")
+    y = np.where(left, _reflected_zeta(np.where(left, wide, -1.0), order) if left.any() else 0,
+                 _zeta_by_x(np.where(left, 2.0, wide), 1.0, order))
+    return at_single(y[()], x)
+
+
+_hurwitz: Op = define(
+    "zeta", _hurwitz_forward,
+    (lambda g, y, x, q, order: g * _hurwitz(x, q, order=order + 1), _hurwitz_by_q),
+    "ζ(x, q) = Σ (k + q)⁻ˣ, k = 0, 1, ..., differentiated by x `order` times (DLMF 25.11)",
+    domain=((1.6, 4.0), (0.8, 2.5)),
+    cases=(*(case(*c.inputs, order=0) for c in BROADCAST if 1.5 not in c.inputs),
+           case(2.0, (2, 3), order=0), case((2, 3), 2.0, order=0), case((3,), (3,), order=1),
+           case((), (), order=2)),
+)
+_riemann: Op = define(
+    "riemann_zeta", _riemann_forward,
+    (lambda g, y, x, order: g * _riemann(x, order=order + 1),),
+    "ζ(x) = Σ k⁻ˣ, differentiated `order` times (DLMF 25.2)", domain=((1.6, 4.0),),
+    cases=(case((), order=0), case((2, 3), order=0), case((0,), order=0), case((1, 2), order=1),
+           case((3,), order=2)),
+    takes_complex=True,
+)
+zetac: np.ufunc = by_slopes(
+    "zetac", "ζ(x) - 1 (DLMF 25.2)", (lambda y, x: _riemann(x, order=1),), (1.6, 4.0)
 )
 
 
 def zeta(x: Array, q: Array | None = None) -> Array:
     """The Riemann zeta function of ``x``, or that of Hurwitz: Σ (k + q)⁻ˣ over k = 0, 1, ...
 
-    Differentiable by ``q``.
+    Differentiable by both.
     """
-    return _riemann(x) if q is None else _hurwitz(x, q)
-
-def beta_density(a: Array, b: Array, x: Array) -> Array:
-    both_numbers = type(a) in NUMBERS and type(b) in NUMBERS
-    size = float(betaln(a, b)) if both_numbers else betaln(a, b)
-    return np.exp(in_precision(xlogy, a - 1, x) + in_precision(xlog1py, b - 1, -x) - size)
+    x = x if isinstance(x, (int, float)) else lift(x)
+    return _riemann(x, order=0) if q is None else _hurwitz(x, q, order=0)
 
 
-betainc: np.ufunc = enter(
-    "betainc",
-    (missing("betainc", "a"), missing("betainc", "b"),
-     lambda g, y, a, b, x: g * beta_density(a, b, x)),
-    "Iₓ(a, b) = 1/B(a, b) ∫₀ˣ tᵃ⁻¹ (1 - t)ᵇ⁻¹ dt (DLMF 8.17)", POSITIVE, POSITIVE, (0.2, 0.8),
-    cases=(case(2.0, 3.0, (3,)), case(1.5, 2.5, (2, 3)), case(1.0, 1.0, ()), case(2.0, 0.5, (0,)),
-           case(2.0, 3.0, (1, 2))),
-)
 
 loggamma: np.ufunc = by_slopes(
     "loggamma", "ln Γ(x), NaN for negative reals (DLMF 5.2)", (lambda y, x: psi(x),), POSITIVE

@@ -327,3 +327,54 @@ def sph_harm_y_all(n: int, m: int, theta: Array, phi: Array) -> Array:
     """:func:`sph_harm_y` of the degrees 0 to n and the orders 0 to m, -m to -1."""
     degrees, orders = _grid(n, m, theta, phi)
     return sph_harm_y(degrees, orders, theta, phi)
+
+
+# Legendre functions of the second kind, of all degrees: SciPy's take one number. -----------------
+
+
+def _one_number(name: str, z: Array, *whole: Any) -> Array:
+    z = lift(z)
+    if z.shape != ():
+        raise ValueError(f"{name}: needs one number z, got shape {tuple(z.shape)}")
+    for n in whole:
+        if n != int(n) or n < 0:
+            raise ValueError(f"{name}: degrees and orders are whole numbers >= 0, got {n}")
+    return z
+
+
+def _second_kind_forward(z: Array, n: int, m: int) -> Array:
+    on_host("lqmn", z)
+    return at_single(np.stack(scipy.special.lqmn(m, n, z.item())), z)
+
+
+def _second_kind_rule(g: Array, y: Array, z: Array, n: int, m: int) -> Array:
+    """By Legendre's equation (1 - z²) w'' = 2z w' - (n(n+1) - m²/(1 - z²)) w (DLMF 14.2)."""
+    degrees, orders = np.arange(n + 1), np.arange(m + 1)[:, None]
+    rest = 1 - z * z
+    second = (2 * z * y[1] - (degrees * (degrees + 1) - orders * orders / rest) * y[0]) / rest
+    return np.sum(g * np.stack([y[1], second]))
+
+
+# In no table: it takes one shape.
+_second_kind = Op(
+    "legendre_q", _second_kind_forward, (_second_kind_rule,), "Qₙᵐ(z), Qₙᵐ'(z) (DLMF 14.2)",
+    takes_complex=True,
+)
+
+
+def lqn(n: int, z: Array) -> tuple[Array, Array]:
+    """Qₖ(z), k = 0 ... n, Legendre's functions of the second kind, and their derivatives.
+
+    Differentiable by ``z``, one number, real or complex.
+    """
+    y = _second_kind(_one_number("lqn", z, n), n=max(int(n), 1), m=0)
+    return y[0, 0, : int(n) + 1], y[1, 0, : int(n) + 1]
+
+
+def lqmn(m: int, n: int, z: Array) -> tuple[Array, Array]:
+    """Those of the orders 0 to m (rows) and degrees 0 to n, and their derivatives.
+
+    Differentiable by ``z``, one number, real or complex.
+    """
+    y = _second_kind(_one_number("lqmn", z, m, n), n=max(int(n), 1), m=max(int(m), 1))
+    return y[0, : int(m) + 1, : int(n) + 1], y[1, : int(m) + 1, : int(n) + 1]

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.special
 
 from ..node import Array
-from ..op import REAL, UNIT, Interval
+from ..op import REAL, UNIT, Interval, lift
 from .entries import number, together
 
 # Parabolic cylinder functions. -------------------------------------------------------------------
@@ -31,6 +31,35 @@ pbwa: np.ufunc = together(
     "pbwa", "W(a, x), W' (DLMF 12.14)", ("a", lambda y, a, x: (y[1], (a - 0.25 * (x * x)) * y[0])),
     REAL, given=((1.5, None), (0.5, None)), double=True,
 )
+
+
+
+def _orders(name: str, v: float, x: Array) -> tuple[Array, Array]:
+    """The orders from the part of v behind the point on, and one number."""
+    x = lift(x)
+    if x.shape != () or v < 0:
+        raise ValueError(f"{name}: needs v >= 0 and one number x, got {v} and shape {x.shape}")
+    whole = max(int(v), 1)
+    return v - int(v) + np.arange(whole + 1), x
+
+
+def pbdv_seq(v: float, x: Array) -> tuple[Array, Array]:
+    """D_v of the orders v0, v0 + 1, ... v, 0 <= v0 < 1, and the derivatives (DLMF 12.2).
+
+    Differentiable by ``x``, one number.
+    """
+    values: tuple[Array, Array] = pbdv(*_orders("pbdv_seq", v, x))
+    return values
+
+
+def pbvv_seq(v: float, x: Array) -> tuple[Array, Array]:
+    """V_v of the orders v0, v0 + 1, ... v, 0 <= v0 < 1, and the derivatives (DLMF 12.2).
+
+    Differentiable by ``x``, one number.
+    """
+    values: tuple[Array, Array] = pbvv(*_orders("pbvv_seq", v, x))
+    return values
+
 
 # Mathieu functions, angular ones of degrees. -----------------------------------------------------
 

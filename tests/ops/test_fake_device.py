@@ -30,6 +30,10 @@ def refused_by_scipy(op):
 
 
 ON_HOST = {
+    "betainc", "betaincc", "betaincinv", "betainccinv", "btdtria", "btdtrib", "beta_slope",
+    "fdtr", "fdtrc", "fdtri", "fdtridfd", "stdtr", "stdtrit", "stdtridf", "student_slope",
+    "bdtrik", "bdtrin", "nbdtrik", "nbdtrin", "zeta", "riemann_zeta", "zetac", "smirnov",
+    "smirnovi", "smirnov_slope",
     "wofz", "voigt_profile", "bdtr", "bdtrc", "bdtri", "lambertw", "sph_harm_y",
     "sph_legendre_p", "assoc_legendre_p",
     "pbdv", "pbvv", "pbwa", *(f"spherical_{kind}n" for kind in "jyik"),
