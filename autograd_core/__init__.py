@@ -131,6 +131,7 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
+    "special",
     "stop_gradient",
     "tensor",
     "to_dot",

@@ -193,7 +193,7 @@ def row(point: Point, *peers: str) -> str:
 
 
 def heading(torch: str, jax: str) -> str:
-    return f"| expression | at | ours | PyTorch {torch} | JAX {jax} | |"
+    return f"| expression | at | autograd-core {ag.__version__} | PyTorch {torch} | JAX {jax} | |"
 
 
 TRAP = """
