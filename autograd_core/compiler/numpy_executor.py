@@ -80,8 +80,8 @@ class Executable:
     """A program to call. Not safe for concurrent calls: it has one set of buffers."""
 
     def __init__(
-        self, source: str, names: dict[str, Any], fixed: Sequence[Array],
-        buffers: Sequence[tuple[int, Type]], nbytes: int, scratch: int, n_bound: int,
+        self, source: str, names: dict[str, Any], parameters: Sequence[str],
+        fixed: Sequence[Array], buffers: Sequence[tuple[int, Type]], nbytes: int, scratch: int,
     ) -> None:
         self.source = source
         #: Bytes of all buffers: what the values that are alive together need at most.
@@ -93,16 +93,19 @@ class Executable:
             start = begin + offset
             part = arena[start : start + t.nbytes].view(t.dtype).reshape(t.shape)
             self._arrays.append(part)
-        exec(compile(source, "<compiled program>", "exec"), names)  # text made here, from no data
-        self._bind = names["bind"]
+        self._code = compile(source, "<compiled program>", "exec")
+        self._names, self._parameters = names, parameters
         self._kept: Callable[[int], Array]
-        if not n_bound:
+        if len(parameters) == len(self._arrays):
             self.bind(())
 
     def bind(self, arrays: Sequence[Array]) -> None:
         """Set the inputs that are not passed at each call; those that the program updates are
         written in place from now on, at each call."""
-        self.run, self._kept = self._bind(*arrays, *self._arrays)
+        names = self._names
+        names.update(zip(self._parameters, (*arrays, *self._arrays), strict=True))
+        exec(self._code, names)  # text made here, from no data
+        self.run, self._kept = names["run"], names["kept"]
 
     def __call__(self, *arguments: Array) -> tuple[Array, ...]:
         return self.run(*arguments)  # type: ignore[no-any-return]
@@ -618,22 +621,19 @@ class _Writer:
         parameters = [*bound, *(name for name, _ in self.fixed), *(self.names[x] for x in buffers)]
         kept = ", ".join(self.ref(x) for x in self.program.kept)
         # A kept scalar is a local of the run: it is stored for whoever asks later.
-        loose = [x for x in self.program.kept
-                 if isinstance(x, Var) and x not in self.static]
+        loose = dict.fromkeys(self.names[x] for x in self.program.kept
+                              if isinstance(x, Var) and x not in self.static)
         if loose:
-            names = ", ".join(dict.fromkeys(self.names[x] for x in loose))
-            self.lines.insert(0, f"nonlocal {names}")
-            self.setup += [f"{self.names[x]} = None" for x in dict.fromkeys(loose)]
-        text = [f"def bind({', '.join(parameters)}):"]
-        text += [f"    {line}" for line in self.setup]
-        text.append(f"    def run({', '.join(arguments)}):")
-        text += [f"        {line}" for line in self.lines]
-        text.append("    def kept(i):")
-        text.append(f"        return ({kept}{',' if kept else ''})[i]")
-        text.append("    return run, kept")
+            self.lines.insert(0, f"global {', '.join(loose)}")
+            self.setup += [f"{name} = None" for name in loose]
+        # Globals, not cells of a closure: CPython takes quadratic time to compile many of those.
+        text = [*self.setup, f"def run({', '.join(arguments)}):"]
+        text += [f"    {line}" for line in self.lines]
+        text.append("def kept(i):")
+        text.append(f"    return ({kept}{',' if kept else ''})[i]")
         return Executable(
-            "\n".join(text), self.globals, [value for _, value in self.fixed], places, nbytes,
-            self.scratch, len(bound),
+            "\n".join(text), self.globals, parameters, [value for _, value in self.fixed], places,
+            nbytes, self.scratch,
         )
 
     def finish_run(self) -> None:

@@ -603,7 +603,7 @@ def test_memory_is_given_back_with_the_function():
     executable = weakref.ref(f._last.executable)
     (again,) = [x for x in vars_of(f) if type(x).__name__ == "_Again"]
     table = weakref.ref(again.kernel.table)
-    scratch = weakref.ref(again.kernel.memory[1])
+    scratch = weakref.ref(again.kernel.memory[-1])
     del f, again
     gc.collect()
     assert executable() is None and table() is None and scratch() is None
@@ -652,6 +652,41 @@ def test_a_kernel_of_known_loops_is_a_table_and_no_code():
     f = compiled(lambda y: np.exp(np.sin(y)).sum() * 1.25)
     np.testing.assert_allclose(replayed(f, x), np.exp(np.sin(x)).sum() * 1.25)
     assert len(machine._engines) == engines
+
+
+def test_what_describes_the_driver_outlives_its_functions():
+    """An interpreter that ends frees it before functions that are left in a cycle; they read it."""
+    f = compiled(lambda x: np.exp(x) * 3.5)
+    f(np.ones(4))
+    described = weakref.ref(machine._method())
+    machine._method.cache_clear()
+    gc.collect()
+    assert described() is not None
+    np.testing.assert_allclose(f(np.zeros(4)), np.full(4, 3.5))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_unrolled_loop_is_a_few_functions_however_long(dtype):
+    def loop(n):
+        def f(x):
+            for k in range(n):
+                x = np.sin(x) * (0.5 + 0.001 * k) + x * w[k % 5]
+            return x.sum()
+        return f
+
+    w = np.random.default_rng(0).normal(size=(5, 7)).astype(dtype) / 2
+    x = np.linspace(-1.0, 1.0, 7, dtype=dtype)
+    made = []
+    for n in (200, 400, 800):
+        before = len(machine._known)
+        g = compiled(ag.value_and_grad(loop(n)))
+        value, slope = replayed(g, x)
+        expected, gradient = ag.value_and_grad(loop(n))(x)
+        rtol = 1e-4 if dtype is np.float32 else 1e-11
+        np.testing.assert_allclose(value, expected, rtol=rtol)
+        np.testing.assert_allclose(slope, gradient, rtol=rtol)
+        made.append(len(machine._known) - before)
+    assert max(made) < 20  # of 30 to 120 nests
 
 
 @pytest.mark.parametrize("highest", [6, 12])

@@ -343,3 +343,25 @@ def test_a_wrong_in_place_update_is_noticed(monkeypatch):
     outputs, _, _ = run_steps(program, program, [np.ones(3)], n=0, steps=1)
     assert not np.array_equal(outputs[0][0], [3, 3, 3])
 
+
+def test_a_hundred_thousand_instructions():
+    """The steps of a long loop, each of its own: none is done together with another."""
+    n = 25_000
+
+    def f(x):
+        for k in range(n):
+            x = np.sin(x) + (0.1 + 1e-6 * k)
+        return x.sum()
+
+    x = np.ones(3)
+    g = ag.compile(ag.grad(f))
+    g(x)
+    y, slope = x, np.ones(3)
+    for k in range(n):
+        slope *= np.cos(y)
+        y = np.sin(y) + (0.1 + 1e-6 * k)
+    np.testing.assert_allclose(g(x), slope, rtol=1e-6)
+    assert len(g._last.after.instructions) > 99_000
+    # Cells of a closure, of which there would be as many, take CPython quadratic time to compile.
+    run = g._last.executable.run.__code__
+    assert not run.co_freevars and not run.co_cellvars

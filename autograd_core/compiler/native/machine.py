@@ -317,6 +317,10 @@ def kernel_function(schedule: Schedule, operands: Operands, scratch: Array) -> K
     numbers = {x: k for k, (x, number) in enumerate(operands.passed) if number}
     fixed = {x: k for k, x in enumerate(operands.fixed)}
     cells = np.zeros(len(operands.passed))
+    kept = np.zeros(len(schedule.numbers))
+    at = {x: kept.ctypes.data + 8 * k for k, x in enumerate(schedule.numbers.values())}
+    for k, (kind, bits) in enumerate(schedule.numbers):
+        kept[k : k + 1].view(np.float32 if kind == "f32" else np.float64)[0] = float.fromhex(bits)
     own = scratch.ctypes.data
 
     # Pointers stand behind what is walked, whose length is known only when all have been seen.
@@ -332,6 +336,8 @@ def kernel_function(schedule: Schedule, operands: Operands, scratch: Array) -> K
             elif place.base in fixed:
                 from_fixed.append((len(pointers), fixed[place.base], offset))
                 pointers.append(0)
+            elif place.base in at:
+                pointers.append(at[place.base])
             elif place.base in numbers:
                 pointers.append(cells.ctypes.data + 8 * numbers[place.base])
             else:
@@ -352,13 +358,16 @@ def kernel_function(schedule: Schedule, operands: Operands, scratch: Array) -> K
     ]
     where = np.array(from_fixed, np.int64).reshape(-1, 3)
     where[:, 0] += first
-    return Kernel(_builtin(_method(), table), table, where, (cells, scratch))
+    return Kernel(_builtin(_method(), table), table, where, (cells, kept, scratch))
 
 
 @cache
 def _method() -> _Method:
-    """The driver, as Python describes its builtin functions."""
-    return _Method(b"kernel", _known["driver"], _FASTCALL, None)
+    """The driver, as Python describes its builtin functions. It outlives all that are made of it,
+    also when the interpreter ends: a function that is freed looks at it once more."""
+    method = _Method(b"kernel", _known["driver"], _FASTCALL, None)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(method))
+    return method
 
 
 def _builtin(method: _Method, own: Any) -> Callable[..., Any]:

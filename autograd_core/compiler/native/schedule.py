@@ -27,6 +27,11 @@ from .products import Product
 LARGE = 1 << 20
 #: How many steps back a nest is looked for that an instruction may join.
 _BACK = 16
+#: Instructions in one nest: LLVM takes quadratic time over the values that are alive in a loop.
+_MOST = 64
+#: Instructions from which on a kernel is taken for a loop that Python has unrolled. Numbers are
+#: then read from memory: nests that differ only in their numbers are one function.
+_UNROLLED = 256
 _FLOATS = ("f32", "f64")
 _LOGIC = {"logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor"}
 _NOT = {"logical_not", "invert"}
@@ -228,6 +233,8 @@ class Schedule:
         self.steps: list[_Step] = []
         self.step_of: dict[Var, int] = {}
         self.inside: dict[Var, tuple[Var, int]] = {}
+        #: Numbers that are read from memory, by kind and bits.
+        self.numbers: dict[tuple[str, str], Var] = {}
         #: What index arrays are asked before anything is done.
         self.checks: list[Call] = []
         for instruction in body.instructions:
@@ -324,14 +331,18 @@ class Schedule:
                     joins = direct if n > latest else joins and direct
                     latest = n
         for n in range(len(self.steps) - 1, max(latest, len(self.steps) - _BACK), -1):
-            if self.steps[n].shape == shape:
+            if self._open(n, shape):
                 self._join(n, i)
                 return
-        if latest >= 0 and joins and self.steps[latest].shape == shape:
+        if latest >= 0 and joins and self._open(latest, shape):
             self._join(latest, i)
             return
         self.step_of[i.out] = len(self.steps)
         self.steps.append(_Step(shape, i))
+
+    def _open(self, n: int, shape: tuple[int, ...]) -> bool:
+        """Whether a step is a nest over ``shape`` with room for another instruction."""
+        return self.steps[n].shape == shape and len(self.steps[n].members) < _MOST
 
     def _join(self, n: int, i: Instruction) -> None:
         self.steps[n].members.append(i)
@@ -494,11 +505,11 @@ class Schedule:
 
         def operand(x: Atom, kind: str) -> tuple[str, Any]:
             if not isinstance(x, Var):
-                return number(x)
+                return numeral(x, kind)
             if x in at:
                 return "node", at[x]
             if x in self.body.constants and not x.type.shape:
-                return number(self.body.constants[x])
+                return numeral(self.body.constants[x], kind)
             base, offset, strides = self.place(x)
             walked = _walked(strides, x.type.shape, shape)
             own = _own_kind(x)
@@ -508,6 +519,14 @@ class Schedule:
                 nodes.append(Node("copy", kind, (where,)))
                 return "node", len(nodes) - 1
             return where
+
+        def numeral(x: Any, kind: str) -> tuple[str, Any]:
+            if len(self.body.instructions) < _UNROLLED or kind not in _FLOATS:
+                return number(x)
+            dtype = np.dtype(np.float32 if kind == "f32" else np.float64)
+            cell = self.numbers.setdefault((kind, float(x).hex()), Var(Type(dtype, ())))
+            place = Place(cell, 0, (0,) * len(shape))
+            return "load", loads.setdefault((place, kind), len(loads))
 
         for i in step.members:
             name, x = i.op.name, i.out
@@ -629,7 +648,7 @@ class Schedule:
 
     def _lay_out(self) -> None:
         """Give what only the kernel knows places in one block of memory."""
-        known = {*self.body.inputs, *self.body.constants, *self.outs}
+        known = {*self.body.inputs, *self.body.constants, *self.outs, *self.numbers.values()}
         for n, call in enumerate(self.calls):
             for place in call.places:
                 self.touches.setdefault(place.base, []).append(n)
