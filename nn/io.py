@@ -20,7 +20,7 @@ import autograd_core as ag
 
 from .history import History
 from .layers import Linear, Sequential
-from .module import Module
+from .module import Module, contents
 from .optim import EMA, Optimizer
 
 __all__ = [
@@ -161,7 +161,7 @@ def _inside(owner: Any, part: str) -> Any:
     """What a component of a dotted name stands for."""
     if isinstance(owner, Module):
         return vars(owner).get(part)
-    if isinstance(owner, dict):
+    if isinstance(owner, Mapping):
         return next((x for key, x in owner.items() if str(key) == part), None)
     return owner[int(part)] if isinstance(owner, (list, tuple)) and part.isdigit() else None
 
@@ -197,7 +197,8 @@ def generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
     """
     seen: set[int] = set()
     for i, module in enumerate(model.modules()):
-        for place, value in _held(vars(module), str(i)):
+        for name, value in contents(module):
+            place = f"{i}.{name}"
             if isinstance(value, (np.random.RandomState, np.random.BitGenerator, random.Random)):
                 raise TypeError(
                     f"{type(module).__name__} holds a {type(value).__name__} ({place}), whose "
@@ -207,17 +208,6 @@ def generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
             if isinstance(value, np.random.Generator) and id(value) not in seen:
                 seen.add(id(value))
                 yield place, value
-
-
-def _held(items: Mapping[Any, Any], place: str) -> Iterator[tuple[str, Any]]:
-    """What is in these items, and in containers among them, with its dotted place."""
-    for key, value in items.items():
-        if isinstance(value, Mapping):
-            yield from _held(value, f"{place}.{key}")
-        elif isinstance(value, (list, tuple)):
-            yield from _held(dict(enumerate(value)), f"{place}.{key}")
-        else:
-            yield f"{place}.{key}", value
 
 
 def _check_generator(rng: np.random.Generator, state: Mapping[str, Any], where: object) -> None:

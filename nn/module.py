@@ -224,20 +224,30 @@ class Module:
         return "\n".join([*lines, ")"])
 
 
-def _children(owner: Any) -> Iterator[tuple[str, Any]]:
-    """What is stored directly in a module's attributes, or in a container there."""
+def contents(owner: Any) -> Iterator[tuple[str, Any]]:
+    """What is in a module's attributes, and in lists, tuples and mappings there, by dotted name.
+
+    Not what is in modules there.
+    """
     if isinstance(owner, Module):
         items: Any = vars(owner).items()
-    elif isinstance(owner, dict):
+    elif isinstance(owner, Mapping):
         items = owner.items()
     else:
         items = enumerate(owner)
     for key, value in items:
-        if isinstance(value, (Parameter, Buffer, Module)):
-            yield str(key), value
-        elif isinstance(value, (list, tuple, dict)):
-            for name, part in _children(value):
+        if isinstance(value, (list, tuple, Mapping)) and not isinstance(value, Module):
+            for name, part in contents(value):
                 yield f"{key}.{name}", part
+        else:
+            yield str(key), value
+
+
+def _children(owner: Module) -> Iterator[tuple[str, Any]]:
+    """The parameters, buffers and modules among its contents."""
+    for name, part in contents(owner):
+        if isinstance(part, (Parameter, Buffer, Module)):
+            yield name, part
 
 
 def _parts(module: Module, prefix: str, seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:

@@ -1,10 +1,14 @@
 """Module: which parameters it finds, and how they are read, set, named and shown."""
 
+from collections import ChainMap
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 
 import autograd_core as ag
 import nn
+from nn.io import generators
 
 
 def names(module):
@@ -66,6 +70,22 @@ def test_parameters_are_found_in_order_with_dotted_names():
         "by_name.left.scale", "by_name.left.shift", "by_name.deep.0.x",
         "inner.scale", "inner.shift",
     ]
+
+
+@pytest.mark.parametrize("container", [
+    lambda part: [part], lambda part: (part,), lambda part: {"k": part},
+    lambda part: MappingProxyType({"k": part}), lambda part: ChainMap({"k": part}),
+    lambda part: [{"k": (part,)}],
+], ids=["list", "tuple", "dict", "mapping", "chain", "nested"])
+def test_state_is_found_in_containers_whether_weights_or_random_numbers(container):
+    """Who is looked for by one walk is looked for by the other."""
+    model = nn.Module()
+    model.held, model.drawn = container(nn.Parameter([1.0])), container(np.random.default_rng(0))
+    model.part = container(nn.Dropout(rng=0))
+    (name,) = names(model)
+    places = [place for place, _ in generators(model)]
+    assert name.startswith("held.") and len(list(model.modules())) == 2
+    assert places == [f"0.drawn{name.removeprefix('held')}", "1.rng"]
 
 
 def test_parameters_are_those_named():
