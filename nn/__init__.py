@@ -57,7 +57,7 @@ from .convolution import AvgPool2d, Conv2d, MaxPool2d
 from .diagnose import Diagnosis, DiagnosisLog, LayerDiagnosis, diagnose
 from .drawing import draw
 from .history import History
-from .io import load, save
+from .io import load, save, saved_epoch
 from .layers import (
     MLP,
     Bilinear,
@@ -175,6 +175,7 @@ __all__ = [
     "plots",
     "predict",
     "save",
+    "saved_epoch",
     "schedules",
     "threads",
 ]

@@ -19,12 +19,13 @@ import numpy as np
 import autograd_core as ag
 
 from .history import History
-from .layers import Linear, Sequential
+from .layers import Bilinear, Linear, Sequential
 from .module import Module, contents
 from .optim import EMA, Optimizer
 
 __all__ = [
-    "generators", "load", "load_generator", "read_training", "save", "write_training",
+    "generators", "load", "load_generator", "read_training", "save", "saved_epoch",
+    "write_training",
 ]
 
 #: Of the metadata: what the file is, so that other programs' files are told apart.
@@ -61,8 +62,9 @@ def save(
     lists, tuples and dicts there: what a training loop of your own needs to go on, see
     :func:`load`. ``nn.fit`` does this with :class:`nn.Checkpoint`.
 
-    ``layout="torch"`` writes what PyTorch's modules load: the weights of ``Linear`` transposed, to
-    (out, in), and the names of a ``Sequential``'s layers without ``layers.``.
+    ``layout="torch"`` writes what PyTorch's modules load: the weights of ``Linear`` and
+    ``Bilinear`` with their last axis first, (out, in), and the names of a ``Sequential``'s layers
+    without ``layers.``.
 
     The file appears complete or not at all: a process that is killed at any moment leaves the old
     one or the new one. Raises ``FileNotFoundError`` or ``PermissionError`` where it cannot be
@@ -76,8 +78,8 @@ def save(
     names = _names(model, layout)
     weights = {}
     for name, array in model.state_dict().items():
-        other, transposed = names(name)
-        weights[other] = np.ascontiguousarray(array.T) if transposed else array
+        other, turned = names(name)
+        weights[other] = np.ascontiguousarray(np.moveaxis(array, -1, 0)) if turned else array
     training = {
         "optimizer": None if optimizer is None else optimizer.state_dict(),
         "epoch": epoch,
@@ -90,7 +92,7 @@ def save(
         kept["generators"] = {
             name: generator.bit_generator.state for name, generator in generators(model)
         }
-    return _write(path, weights, kept)
+    return _write(path, weights, kept, layout)
 
 
 def load(
@@ -100,12 +102,14 @@ def load(
 ) -> Module:
     """Set a model's parameters and buffers from a file that :func:`save` wrote; returns the model.
 
-    What else is given is set too, from what was saved of it. ``layout="torch"`` reads files of
-    PyTorch's modules (written by ``safetensors.torch.save_file``), see :func:`save`.
+    What else is given is set too, from what was saved of it; :func:`saved_epoch` reads the epoch.
+    ``layout="torch"`` reads files of PyTorch's modules (written by
+    ``safetensors.torch.save_file``), see :func:`save`.
 
     Raises ``ValueError`` for a file that is no safetensors file or that is incomplete, naming the
-    first tensor that is missing, ``KeyError`` for missing or unknown names, and for what was not
-    saved, and :class:`ag.ShapeError` for a shape that differs, naming the parameter and both
+    first tensor that is missing, and for one that :func:`save` wrote in another layout,
+    ``KeyError`` for missing or unknown names, and for what was not saved, and
+    :class:`ag.ShapeError` for a shape that differs, naming the parameter and both
     shapes; the model is unchanged then, and what was not yet set of the others.
 
     >>> model = nn.Linear(3, 2, rng=0)
@@ -113,14 +117,21 @@ def load(
     >>> path = nn.save(model, "run.safetensors", optimizer=optimizer, epoch=7)
     >>> _ = nn.load(model, path, optimizer=optimizer)
     """
-    weights, training = _read(path)
+    names = _names(model, layout)
+    weights, training, written = _read(path)
+    if written not in (None, layout):  # a square weight would fit both ways
+        raise ValueError(f"load: {path} was saved with layout={written!r}, not {layout!r}")
     parts = {"optimizer": optimizer, "rng": rng, "history": history, "ema": ema}
     for name, part in parts.items():
         if part is not None and training.get(name) is None:
             raise KeyError(f"load: {path} holds no {name}; it was saved without")
     if rng is not None:
         _check_generator(rng, training["rng"], path)
-    state = _from_layout(model, weights, layout)
+    state: Mapping[str, np.ndarray] = weights
+    if layout == "nn":
+        _check_names(model, weights, path)
+    else:
+        state = _from_torch(model, weights, names)
     before = model.state_dict()
     model.load_state_dict(state)
     try:
@@ -137,8 +148,22 @@ def load(
     return model
 
 
+def saved_epoch(path: str | os.PathLike[str]) -> int:
+    """The epoch that was saved into a file, by :func:`save` or :class:`nn.Checkpoint`.
+
+    Raises ``KeyError`` for a file without one, and ``ValueError`` as :func:`load` does.
+
+    >>> nn.saved_epoch(nn.save(nn.Linear(3, 2), "run.safetensors", epoch=7))
+    7
+    """
+    _, training, _ = _read(path)
+    if "epoch" not in training:
+        raise KeyError(f"saved_epoch: {path} holds no epoch; it was saved without")
+    return int(training["epoch"])
+
+
 def _names(model: Module, layout: str) -> Any:
-    """For a name of the state dict: the name in this layout, and whether it is transposed there."""
+    """For a name of the state dict: the name in this layout, and whether its last axis is first."""
     if layout == "nn":
         return lambda name: (name, False)
     if layout != "torch":
@@ -152,7 +177,9 @@ def _names(model: Module, layout: str) -> Any:
             if not (part == "layers" and isinstance(owner, Sequential)):
                 kept.append(part)
             owner = _inside(owner, part)
-        return ".".join([*kept, last]), isinstance(owner, Linear) and last == "weight"
+        return ".".join([*kept, last]), (
+            isinstance(owner, (Linear, Bilinear)) and last == "weight"
+        )
 
     return of_torch
 
@@ -166,23 +193,30 @@ def _inside(owner: Any, part: str) -> Any:
     return owner[int(part)] if isinstance(owner, (list, tuple)) and part.isdigit() else None
 
 
-def _from_layout(
-    model: Module, weights: Mapping[str, np.ndarray], layout: str
+def _check_names(model: Module, weights: Mapping[str, np.ndarray], where: object) -> None:
+    """Raise ``KeyError`` for what can only be of PyTorch's layout."""
+    own, names = model.state_dict().keys(), _names(model, "torch")
+    if weights.keys() != own and weights.keys() == {names(name)[0] for name in own}:
+        raise KeyError(
+            f"load: {where} names its tensors as PyTorch's modules do ({min(weights)}); pass "
+            "layout='torch'"
+        )
+
+
+def _from_torch(
+    model: Module, weights: Mapping[str, np.ndarray], names: Any
 ) -> Mapping[str, np.ndarray]:
-    """A state dict for ``model`` from the tensors of a file."""
-    if layout == "nn":
-        return weights
+    """A state dict for ``model`` from the tensors of a file in PyTorch's layout."""
     # Running statistics are counted there, to average them in a way that is not offered here.
     given = {name: x for name, x in weights.items() if not name.endswith("num_batches_tracked")}
-    translate = _names(model, layout)
-    own = {name: translate(name) for name in model.state_dict()}
+    own = {name: names(name) for name in model.state_dict()}
     if own.keys() == given.keys():  # of a module that calls its layers as this one does
-        own = {name: (name, transposed) for name, (_, transposed) in own.items()}
+        own = {name: (name, turned) for name, (_, turned) in own.items()}
     state = {}
-    for name, (other, transposed) in own.items():
+    for name, (other, turned) in own.items():
         if other in given:
             array = given.pop(other)
-            state[name] = array.T if transposed and array.ndim == 2 else array
+            state[name] = np.moveaxis(array, 0, -1) if turned and array.ndim > 1 else array
     return {**state, **given}  # what is left over is unknown to the model, which says so
 
 
@@ -269,7 +303,7 @@ def read_training(path: str | os.PathLike[str], training: Any) -> None:
     Raises ``ValueError``, ``KeyError`` or :class:`ag.ShapeError` for the file of another training,
     before anything is changed but for what comes late: callbacks and generators.
     """
-    weights, state = _read(path)
+    weights, state, _ = _read(path)
     if "began" not in state:
         raise KeyError(
             f"fit: {path} holds no training to resume; nn.Checkpoint writes such files"
@@ -307,10 +341,11 @@ def read_training(path: str | os.PathLike[str], training: Any) -> None:
 
 
 def _write(
-    path: str | os.PathLike[str], weights: Mapping[str, np.ndarray], training: Mapping[str, Any]
+    path: str | os.PathLike[str], weights: Mapping[str, np.ndarray], training: Mapping[str, Any],
+    layout: str = "nn",
 ) -> Path:
     tensors = dict(weights)
-    metadata = {"format": _FORMAT}
+    metadata = {"format": _FORMAT, "layout": layout}
     if training:
         metadata["training"] = json.dumps(_packed(training, tensors))
     library = _safetensors()
@@ -365,28 +400,41 @@ def _unpacked(tree: Any, tensors: Mapping[str, np.ndarray]) -> Any:
     raise ValueError(f"{tree!r:.80} is not what was written")
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The weights and the training in a file."""
+def _read(
+    path: str | os.PathLike[str]
+) -> tuple[dict[str, np.ndarray], dict[str, Any], str | None]:
+    """The weights and the training in a file, and the layout if this module wrote it."""
     library = _safetensors()
     content = Path(path).read_bytes()
     try:
         tensors = library.numpy.load(content)
     except library.SafetensorError as cause:
         raise ValueError(
-            f"load: {path} is not a complete safetensors file: {_cut(content) or cause}"
+            f"load: {path} is not a complete safetensors file: "
+            f"{_ZIPPED if content[:2] == b'PK' else _cut(content) or cause}"
         ) from cause
     weights = {name: x for name, x in tensors.items() if name[0] != "@"}
     (length,) = struct.unpack("<Q", content[:8])
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    if metadata.get("format") != _FORMAT or "training" not in metadata:
-        return tensors if metadata.get("format") != _FORMAT else weights, {}
+    if metadata.get("format") != _FORMAT:
+        return tensors, {}, None
+    layout = metadata.get("layout")
+    if "training" not in metadata:
+        return weights, {}, layout
     try:
         training = _unpacked(json.loads(metadata["training"]), tensors)
     except (ValueError, KeyError) as cause:
         raise ValueError(f"load: the training in {path} cannot be read: {cause!r}") from cause
     if not isinstance(training, dict):
         raise ValueError(f"load: the training in {path} cannot be read: it is no dict")
-    return weights, training
+    return weights, training, layout
+
+
+#: What is in a file that begins with PK.
+_ZIPPED = (
+    "it is a zip archive, as torch.save and np.savez write; of a state dict of PyTorch make a file "
+    "with safetensors.torch.save_file"
+)
 
 
 def _cut(content: bytes) -> str:

@@ -312,6 +312,58 @@ def test_a_file_of_torch_that_does_not_fit(change, error, message, tmp_path):
     assert same(weights(model), before)
 
 
+def test_the_output_axis_of_a_bilinear_map_goes_first_and_comes_back(tmp_path):
+    """Also where all sizes are equal, so that no shape would tell."""
+    from safetensors.numpy import load_file
+
+    model, other = (nn.Bilinear(3, 3, 3, rng=seed) for seed in (0, 1))
+    nn.save(model, tmp_path / "w", layout="torch")
+    u, v = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    there = load_file(tmp_path / "w")["weight"]
+    expected = np.einsum("ni,oij,nj->no", u, there, v)
+    np.testing.assert_allclose(model(u, v).numpy(force=True), expected, rtol=1e-4, atol=1e-5)
+    assert same(weights(nn.load(other, tmp_path / "w", layout="torch")), weights(model))
+
+
+@pytest.mark.parametrize("wrote", ["nn", "torch"])
+def test_a_layout_is_not_taken_for_the_other(wrote, tmp_path):
+    """A square weight fits both ways."""
+    model, other = nn.Linear(3, 3, rng=0), nn.Linear(3, 3, rng=1)
+    reads = {"nn": "torch", "torch": "nn"}[wrote]
+    path = nn.save(model, tmp_path / "w", layout=wrote, epoch=1)
+    for _ in range(2):
+        before = weights(other)
+        with pytest.raises(ValueError, match=f"saved with layout='{wrote}', not '{reads}'"):
+            nn.load(other, path, layout=reads)
+        assert same(weights(other), before)
+        path = nn.save(model, tmp_path / "w", layout=wrote)
+    assert same(weights(nn.load(other, path, layout=wrote)), weights(model))
+
+
+def test_names_of_torch_are_recognised(tmp_path):
+    by_hand(tmp_path / "w", **{"0__weight": np.zeros((4, 3)), "0__bias": np.zeros(4)})
+    with pytest.raises(KeyError, match=r"as PyTorch's modules do \(0\.bias\); pass layout='torch'"):
+        nn.load(nn.Sequential(nn.Linear(3, 4)), tmp_path / "w")
+
+
+def test_an_archive_is_told_from_a_file_that_is_cut(tmp_path):
+    np.savez(tmp_path / "w.npz", weight=np.zeros((3, 4)))
+    with pytest.raises(ValueError, match=r"zip archive, as torch\.save .*torch\.save_file"):
+        nn.load(nn.Linear(3, 4), tmp_path / "w.npz")
+
+
+def test_the_epoch_is_read_again(tmp_path):
+    model = nn.Linear(1, 1, rng=0)
+    assert nn.saved_epoch(nn.save(model, tmp_path / "a", epoch=3)) == 3
+    nn.fit(model, [[1.0]], [[1.0]], epochs=4, progress=False,
+           callbacks=[nn.Checkpoint(tmp_path / "b", every=2)])
+    assert nn.saved_epoch(tmp_path / "b") == 4
+    rest = nn.save(model, tmp_path / "c", rng=np.random.default_rng(0))
+    for path in (nn.save(model, tmp_path / "d"), rest):
+        with pytest.raises(KeyError, match="holds no epoch; it was saved without"):
+            nn.saved_epoch(path)
+
+
 def test_an_unknown_layout(model, saved):
     for call in (lambda: nn.save(model, saved, layout="keras"),
                  lambda: nn.load(model, saved, layout="keras")):
