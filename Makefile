@@ -41,7 +41,7 @@ bench: $(VENV)/installed-demo
 pictures: $(VENV)/installed-demo
 	$(BIN)/python docs/pictures.py
 
-# Random programs against PyTorch and JAX: values and gradients. Takes an hour of one core.
+# Random programs against PyTorch and JAX: values and gradients. Takes a quarter of an hour.
 peers: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks.agreement $(ARGS)
 
