@@ -121,7 +121,8 @@ class EarlyStopping(Callback):
     epochs in a row that are not better than the best by more than ``min_delta`` it ends. ``mode``:
     whether better is ``"min"`` or ``"max"``, by default what the metric's name says (accuracy and
     r2 are maximised). With ``restore_best`` the model is left with the weights (and buffers) of
-    its best epoch, however the training ended. ``best`` and ``best_epoch`` say which it was.
+    its best epoch, and an average of them that ``nn.fit`` was given with that of this epoch,
+    however the training ended. ``best`` and ``best_epoch`` say which it was.
 
     Raises ``KeyError`` for a metric that the history does not have.
 
@@ -157,10 +158,13 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch = 0
         self._weights: dict[str, np.ndarray] | None = None
+        self._averages: dict[str, np.ndarray] | None = None
 
     def on_train_begin(self, training: Training) -> None:
-        if not training.epoch:  # not where it is resumed
+        if not training.epoch:
             self._forget()
+        elif self.best is not None:  # resumed, maybe from its end
+            self._end_if_due(training, watched(self.monitor, training.history))
 
     def on_epoch_end(self, training: Training) -> None:
         name = watched(self.monitor, training.history)
@@ -170,19 +174,26 @@ class EarlyStopping(Callback):
             self.best, self.best_epoch = value, training.epoch
             if self.restore_best:
                 self._weights = training.model.state_dict()
-        elif training.epoch - self.best_epoch >= self.patience:
+                self._averages = None if training.ema is None else training.ema.state_dict()
+        self._end_if_due(training, name)
+
+    def _end_if_due(self, training: Training, name: str) -> None:
+        if training.epoch - self.best_epoch >= self.patience:
             training.stop(f"{name} has not improved for {self.patience} epochs")
 
     def on_train_end(self, training: Training) -> None:
         if self._weights is not None and self.best_epoch < training.epoch:
             training.model.load_state_dict(self._weights)
+            if training.ema is not None and self._averages is not None:
+                training.ema.load_state_dict(self._averages)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights}
+        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights,
+                "averages": self._averages}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self._weights = state["weights"]
+        self._weights, self._averages = state["weights"], state["averages"]
 
 
 class Checkpoint(Callback):

@@ -311,7 +311,7 @@ def fit(
     run = _Step(step, optimizer, compile)
     take: Callable[..., Any] = run
     if isinstance(optimizer, LBFGS):
-        take = _closing(run, optimizer)
+        take = _closing(run, optimizer, ema)
     history = training.history
     model.train()
     product = largest_product(model.parameters(), data[0].shape, size)
@@ -405,7 +405,7 @@ def _weighted(
     return *data, checked_weights(function, weights, *names, len(data[0]), dtype)
 
 
-def _closing(run: _Step, optimizer: LBFGS) -> Callable[..., Any]:
+def _closing(run: _Step, optimizer: LBFGS, ema: EMA | None) -> Callable[..., Any]:
     """A step of L-BFGS, which computes the loss of its batch several times."""
 
     run.depth = 7
@@ -419,6 +419,8 @@ def _closing(run: _Step, optimizer: LBFGS) -> Callable[..., Any]:
             return result[0] if isinstance(result, tuple) else result
 
         optimizer.step(closure)
+        if ema is not None:
+            ema.update()
         return results[0]
 
     return take

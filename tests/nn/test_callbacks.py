@@ -299,6 +299,37 @@ def test_the_average_of_the_weights_is_validated_and_the_weights_go_on(compile):
     assert history["val_loss"][-1] == pytest.approx(float(averaged), rel=1e-12)
 
 
+def test_early_stopping_takes_the_average_back_too():
+    """What was validated was the average: that of the best epoch is what is to be kept."""
+    model, seen = nn.Linear(3, 1, rng=0), []
+    ema = nn.EMA(model, 0.5)
+
+    class Watch(nn.Callback):
+        def on_epoch_end(self, training):
+            training.history.append(x=[2.0, 1.0, 3.0, 3.0][training.epoch - 1])
+            seen.append((model.state_dict(), ema.state_dict()))
+
+    fit(model, epochs=4, ema=ema, callbacks=[Watch(), nn.EarlyStopping("x")])
+    for now, then, last in zip((model.state_dict(), ema.state_dict()), seen[1], seen[3],
+                               strict=True):
+        assert all(np.array_equal(now[n], then[n]) for n in now)
+        assert not any(np.array_equal(now[n], last[n]) for n in now)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_the_average_follows_lbfgs(compile):
+    model = nn.Linear(3, 1, rng=0)
+    ema, seen = nn.EMA(model, 0.5), [model.state_dict()]
+    fit(model, epochs=3, ema=ema, compile=compile, batch_size=None,
+        optimizer=nn.optim.LBFGS(model.parameters(), iterations=1),
+        callbacks=[lambda epoch, history: seen.append(model.state_dict())])
+    for name, average in ema.state_dict().items():
+        expected = seen[0][name]
+        for state in seen[1:]:
+            expected = 0.5 * expected + 0.5 * state[name]
+        np.testing.assert_allclose(average, expected, rtol=1e-6)
+
+
 @pytest.fixture
 def interruptible():
     """A process that was started in the background ignores Ctrl-C."""

@@ -214,6 +214,29 @@ def test_early_stopping_resumes_with_its_best_weights(tmp_path):
     assert differences(whole, run(9, tmp_path / "parts")) == [] and whole[1:] == (5, 2)
 
 
+def test_a_training_that_was_ended_is_not_trained_further(tmp_path):
+    """A script that is run again ends as it did: no epoch more, the best weights, the reason."""
+    values = [3.0, 1.0, 2.0, 2.0]
+
+    class Script(nn.Callback):
+        def on_epoch_end(self, training):
+            training.history.append(x=values[training.epoch - 1])
+
+    def run(patience):
+        model = mlp()
+        ema = nn.EMA(model, 0.5)
+        history = nn.fit(model, X, Y, epochs=4, seed=0, progress=False, resume=True, ema=ema,
+                         callbacks=[Script(), nn.EarlyStopping("x", patience=patience),
+                                    nn.Checkpoint(tmp_path / "run")])
+        return model.state_dict(), ema.state_dict(), history.epochs, history.stopped
+
+    first = run(1)
+    assert first[2]["x"] == [3.0, 1.0, 2.0] and first[3] == "x has not improved for 1 epochs"
+    for _ in range(2):
+        assert differences(first, run(1)) == []
+    assert run(3)[2]["x"] == values  # who has more patience goes on
+
+
 # Checkpoints. ------------------------------------------------------------------------------------
 
 
