@@ -7,7 +7,8 @@ and order of gates of the weights are PyTorch's, so that its state dicts load as
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -39,6 +40,16 @@ def detach(state: Any) -> Any:
     if isinstance(state, tuple):
         return tuple(map(detach, state))
     return state.detach() if isinstance(state, ag.Tensor) else state
+
+
+class Options(TypedDict, total=False):
+    """What all recurrent layers take by keyword: see :class:`RNN`."""
+
+    truncate: int | None
+    init: str | Initializer
+    recurrent_init: str | Initializer
+    rng: Random
+    dtype: Any
 
 
 class _Recurrent(Module):
@@ -80,15 +91,11 @@ class _Recurrent(Module):
                 f"weight_ih_l{i}": Parameter(blocks(init, n_in if i == 0 else n_hidden),
                                              label=f"W_ih{i}"),
                 f"weight_hh_l{i}": Parameter(blocks(recurrent_init, n_hidden), label=f"W_hh{i}"),
-                f"bias_ih_l{i}": Parameter(self.bias_at_start(size, dtype), label=f"b_ih{i}")
+                f"bias_ih_l{i}": Parameter(np.zeros(size, dtype), label=f"b_ih{i}")
                 if bias else None,
                 f"bias_hh_l{i}": Parameter(np.zeros(size, dtype), label=f"b_hh{i}")
                 if bias else None,
             })
-
-    def bias_at_start(self, size: int, dtype: Any) -> np.ndarray:
-        """What ``bias_ih`` of a layer starts as."""
-        return np.zeros(size, dtype)
 
     def arranged(self, rows: Any) -> Any:
         """The rows of a weight, or a bias if there is one, in the order that ``step`` wants."""
@@ -249,11 +256,19 @@ class LSTM(_Recurrent):
     cₜ = f cₜ₋₁ + i g,  hₜ = o tanh(cₜ).
 
     Called and set as :class:`RNN`; the state is a pair (h, c). Weights and biases have 4 n_hidden
-    rows, for i, f, g and o in that order. The forget gate's ``bias_ih`` starts as 1, so that at
-    first the state is kept.
+    rows, for i, f, g and o in that order. ``forget_bias``: what the forget gate's ``bias_ih``
+    starts as, one number or one for each unit (``bias_hh`` starts as 0). By default 1, so that at
+    first f = σ(1) = 0.73 of the state is kept from step to step; with about 0, as PyTorch starts,
+    half of it is lost at each, and the gradient with it. Where what matters lies T steps back,
+    ln(T - 1) keeps 1 - 1/T.
+
+    Raises ``ValueError`` for a ``forget_bias`` with ``bias=False``, :class:`ag.ShapeError` for one
+    of another shape.
 
     Source: Hochreiter, Schmidhuber, "Long short-term memory" (1997); Gers, Schmidhuber, Cummins,
-    "Learning to forget" (2000); Jozefowicz, Zaremba, Sutskever (2015) for the bias.
+    "Learning to forget" (2000); Jozefowicz, Zaremba, Sutskever, "An empirical exploration of
+    recurrent network architectures" (2015) for the bias of 1; Tallec, Ollivier, "Can recurrent
+    neural networks warp time?" (2018) for that of a known span.
 
     >>> output, (h, c) = nn.LSTM(3, 5, rng=0)(np.ones((2, 7, 3), np.float32))
     >>> output.shape, h.shape, c.shape
@@ -262,10 +277,29 @@ class LSTM(_Recurrent):
 
     gates, states = 4, 2
 
-    def bias_at_start(self, size: int, dtype: Any) -> np.ndarray:
-        bias = np.zeros(size, dtype)
-        bias[self.n_hidden : 2 * self.n_hidden] = 1
-        return bias
+    def __init__(
+        self,
+        n_in: int,
+        n_hidden: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        *,
+        forget_bias: float | Sequence[float] | np.ndarray | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        if forget_bias is not None and not bias:
+            raise ValueError(f"LSTM: forget_bias={forget_bias}, but bias=False: there is none")
+        start = 1.0 if forget_bias is None else forget_bias
+        if np.shape(start) not in ((), (n_hidden,)):
+            raise ag.ShapeError(
+                f"LSTM: forget_bias has shape {np.shape(start)}; it is one number, or one for each "
+                f"of the {n_hidden} units"
+            )
+        super().__init__(n_in, n_hidden, num_layers, bias, **options)
+        for i in range(num_layers if bias else 0):
+            of_gates = np.zeros(self.gates * n_hidden)
+            of_gates[n_hidden : 2 * n_hidden] = start
+            vars(self)[f"bias_ih_l{i}"].assign(of_gates)
 
     def arranged(self, rows: Any) -> Any:
         # i, f, o and then g: one sigmoid for what needs one.

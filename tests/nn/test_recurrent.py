@@ -1,5 +1,7 @@
 """Recurrent layers: their equations step by step, lengths, truncation, and long memories."""
 
+import math
+
 import numpy as np
 import pytest
 from finite_differences import slopes
@@ -121,6 +123,34 @@ def test_names_shapes_and_repr(kind):
         assert value(module.bias_ih_l0).tolist() == [0] * 4 + [1] * 4 + [0] * 8
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("given", "expected"), [
+    (None, [1, 1, 1]), (0, [0, 0, 0]), (2.5, [2.5] * 3), (np.log([1, 7, 99]), np.log([1, 7, 99])),
+])
+def test_the_forget_gate_starts_as_it_is_told(given, expected, dtype):
+    """In every layer; all else is as if nothing had been said."""
+    options = {} if given is None else {"forget_bias": given}
+    model = nn.LSTM(2, 3, num_layers=2, rng=0, dtype=dtype, **options)
+    plain = nn.LSTM(2, 3, num_layers=2, rng=0, dtype=dtype)
+    for i in range(2):
+        bias = getattr(plain, f"bias_ih_l{i}").numpy(force=True).copy()
+        assert bias.tolist() == [0] * 3 + [1] * 3 + [0] * 6
+        bias[3:6] = expected
+        getattr(plain, f"bias_ih_l{i}").assign(bias)
+    for name, weight in model.state_dict().items():
+        assert weight.dtype == dtype and np.array_equal(weight, plain.state_dict()[name]), name
+
+
+def test_a_state_is_kept_as_the_forget_bias_says():
+    """Without inputs to write, c after T steps is f^T: at ln(T - 1), (1 - 1/T)^T, about 1/e."""
+    steps = 50
+    x, start = np.zeros((1, steps, 1)), (np.zeros((1, 1, 1)), np.ones((1, 1, 1)))
+    for bias, kept in ((0.0, 0.5**steps), (math.log(steps - 1), (1 - 1 / steps) ** steps)):
+        zero = nn.init.zeros
+        lstm = nn.LSTM(1, 1, forget_bias=bias, init=zero, recurrent_init=zero, dtype=np.float64)
+        assert lstm(x, start)[1][1].item() == pytest.approx(kept, rel=1e-12)
+
+
 # Gradients. ---------------------------------------------------------------------------------------
 
 
@@ -225,6 +255,10 @@ def test_settings_that_make_no_sense():
     for options in ({"truncate": 0}, {"num_layers": 0}):
         with pytest.raises(ValueError, match="must be"):
             nn.RNN(2, 3, **options)
+    with pytest.raises(ValueError, match=r"LSTM: forget_bias=0\.5, but bias=False"):
+        nn.LSTM(2, 3, bias=False, forget_bias=0.5)
+    with pytest.raises(ag.ShapeError, match=r"forget_bias has shape \(2,\); .* of the 3 units"):
+        nn.LSTM(2, 3, forget_bias=[1.0, 2.0])
 
 
 # Truncation. --------------------------------------------------------------------------------------
