@@ -80,6 +80,7 @@ else:
 
 __version__ = "0.1.0"
 
+# Not `special`: `import *` would load SciPy, or fail where there is none.
 __all__ = [
     "CompileError",
     "ConversionError",
@@ -131,7 +132,6 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
-    "special",
     "stop_gradient",
     "tensor",
     "to_dot",

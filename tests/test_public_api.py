@@ -21,7 +21,7 @@ NAMES = [
     "compile", "is_compiling", "guard", "callback", "CompileError",
     "writable", "write_file", "random", "scope", "debug_nans", "NonFiniteError",
     "asarray", "full", "fill_diagonal",
-    "put_along_axis", "special",
+    "put_along_axis", "Pack",
 ]
 
 
@@ -37,6 +37,14 @@ def test_everything_listed_is_there():
         assert hasattr(ag, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         ag.nothing  # noqa: B018
+
+
+def test_special_is_there_for_who_asks_and_not_before():
+    """`import *` neither needs SciPy nor loads it."""
+    run = "from autograd_core import *; import sys; assert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", run], check=True)
+    assert "special" in dir(ag) and "special" not in ag.__all__
+    assert inspect.getdoc(ag.special)
 
 
 def test_signatures():

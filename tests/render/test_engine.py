@@ -211,6 +211,8 @@ def test_png_is_sharp_and_the_digraph_is_not_changed(picture):
     assert dot.source == before
     assert isinstance(dot, graphviz.Digraph)
     assert width > 200
+    many = [Image.open(io.BytesIO(draw(dot, "png", nodes))).size[0] for nodes in (60, 61, 151)]
+    assert many[0] == width and many[1] < 0.7 * width and many[2] < 0.8 * many[1]
 
 
 # What would take Graphviz long. ------------------------------------------------------------------
