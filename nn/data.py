@@ -78,7 +78,7 @@ def checked_weights(
             f"{function}: {name} must not be negative, got {array[first]} at index {first}"
         )
     if not array.any():
-        raise ValueError(f"{function}: {name} is 0 everywhere: no sample counts")
+        raise ValueError(f"{function}: {name} is zero everywhere: no sample counts")
     return array
 
 

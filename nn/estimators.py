@@ -14,6 +14,7 @@ import numpy as np
 
 from . import losses
 from .callbacks import EarlyStopping
+from .data import checked_weights
 from .layers import MLP
 from .optim import LBFGS, SGD, Adam, Optimizer
 from .training import fit, predict
@@ -60,8 +61,14 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         self.n_iter_no_change = n_iter_no_change
         self.momentum = momentum
 
-    def _train(self, X: np.ndarray, y: np.ndarray, n_out: int, loss: str) -> None:
+    def _train(self, X: np.ndarray, y: np.ndarray, n_out: int, loss: str, weight: Any) -> None:
         name = type(self).__name__
+        counted, heaviness = len(X), 1.0
+        if weight is not None:
+            weight = _checked_weight(name, weight, X)
+            # Samples of weight 0 are as if they were not there.
+            counted = int(np.count_nonzero(weight))
+            heaviness = float(weight.sum(dtype=np.float64)) / counted
         if self.solver not in _SOLVERS:
             raise ValueError(f"{name}: unknown solver {self.solver!r}; known are {_SOLVERS}")
         if not self.alpha >= 0:
@@ -72,24 +79,25 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         sizes = [hidden] if isinstance(hidden, (int, np.integer)) else list(hidden)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         self.model_ = MLP([X.shape[1], *sizes, n_out], self.activation, rng=rng, dtype=X.dtype)
-        size = min(200, len(X)) if self.batch_size == "auto" else int(self.batch_size)
+        size = min(200, counted) if self.batch_size == "auto" else int(self.batch_size)
         if size < 1:
             raise ValueError(f"{name}: batch_size must be positive, got {self.batch_size}")
         optimizer: Optimizer
         loss_of: Any = loss
         weights = [p for p in self.model_.parameters() if p.ndim > 1]
         if self.solver == "lbfgs":
-            size = len(X)
+            size = counted
             optimizer = LBFGS(self.model_.parameters(), iterations=1)
             plain = losses.get(loss)
 
-            def loss_of(prediction: Any, target: Any) -> Any:
+            def loss_of(prediction: Any, target: Any, *, sample_weight: Any = None) -> Any:
                 penalty = sum(((w * w).sum() for w in weights), start=0.0)
-                return plain(prediction, target) + 0.5 * self.alpha / len(X) * penalty
+                error = plain(prediction, target, sample_weight=sample_weight)
+                return error + 0.5 * self.alpha / (counted * heaviness) * penalty
         else:
             # Of the weights, not of the biases, and in proportion to the batch: as in scikit-learn.
             biases = [p for p in self.model_.parameters() if p.ndim < 2]
-            decay = self.alpha / size
+            decay = self.alpha / (min(size, counted) * heaviness)
             groups: Any = [{"params": weights, "weight_decay": decay}, {"params": biases}]
             optimizer = Adam(groups, self.learning_rate_init) if self.solver == "adam" else SGD(
                 groups, self.learning_rate_init, self.momentum, nesterov=self.momentum > 0)
@@ -99,8 +107,8 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         )
         self.history_ = fit(
             self.model_, X, y, loss=loss_of, optimizer=optimizer, epochs=self.max_iter,
-            batch_size=size, callbacks=[stopping], progress=self.verbose, seed=rng,
-            validation_split=self.validation_fraction if self.early_stopping else None,
+            batch_size=size, sample_weight=weight, callbacks=[stopping], progress=self.verbose,
+            seed=rng, validation_split=self.validation_fraction if self.early_stopping else None,
         )
         self.model_.zero_grad()  # of use to nobody, and as large as the weights
         self.loss_curve_ = self.history_["loss"]
@@ -133,13 +141,25 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
 _DTYPES = [np.float64, np.float32]
 
 
+def _checked_weight(name: str, weight: Any, X: np.ndarray) -> np.ndarray:
+    """One weight for each sample, not negative and not all 0."""
+    array = np.asarray(weight)
+    if array.shape != (len(X),):
+        raise ValueError(
+            f"{name}: sample_weight has shape {array.shape}; it must be {(len(X),)}, a weight for "
+            "each sample"
+        )
+    return checked_weights(name, array, "sample_weight", "X", len(X), X.dtype)
+
+
 class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
     """A multilayer perceptron that classifies, with scikit-learn's protocol.
 
     The loss is the cross-entropy of softmax outputs. Parameters have the names and meanings of
     scikit-learn's class of the same name: ``hidden_layer_sizes``; ``activation``, any of
     :mod:`nn.activations`; ``solver``, "adam", "sgd" with Nesterov's ``momentum``, or "lbfgs";
-    ``alpha``, the L2 penalty ½ α ‖W‖², divided by the number of samples in a batch;
+    ``alpha``, the L2 penalty ½ α ‖W‖², divided by the number of samples in a batch, or by their
+    weight;
     ``batch_size``, where "auto" is min(200, samples); ``learning_rate_init``, also one of
     :mod:`nn.schedules`; ``max_iter`` epochs; ``random_state``. Training ends after
     ``n_iter_no_change`` epochs without an improvement by ``tol``, of the loss, or with
@@ -157,12 +177,16 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
     ['same', 'other', 'other', 'same']
     """
 
-    def fit(self, X: Any, y: Any) -> MLPClassifier:
-        """Train on ``X`` of shape (samples, features) and the labels ``y``; returns self."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
+        """Train on ``X`` of shape (samples, features) and the labels ``y``; returns self.
+
+        ``sample_weight``: numbers that are not negative, of shape (samples,): a sample of weight 2
+        counts as two, one of weight 0 as none.
+        """
         X, y = validate_data(self, X, y, dtype=_DTYPES)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        self._train(X, labels, len(self.classes_), "cross_entropy")
+        self._train(X, labels, len(self.classes_), "cross_entropy", sample_weight)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -198,12 +222,15 @@ class MLPRegressor(RegressorMixin, _MLP):  # type: ignore[misc]
     True
     """
 
-    def fit(self, X: Any, y: Any) -> MLPRegressor:
-        """Train on ``X``, (samples, features), and ``y``, (samples,) or (samples, outputs)."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+        """Train on ``X``, (samples, features), and ``y``, (samples,) or (samples, outputs).
+
+        ``sample_weight`` as for :class:`MLPClassifier`.
+        """
         X, y = validate_data(self, X, y, dtype=_DTYPES, multi_output=True, y_numeric=True)
         self._flat = y.ndim == 1
         targets = (y[:, None] if self._flat else y).astype(X.dtype)
-        self._train(X, targets, targets.shape[1], "mse")
+        self._train(X, targets, targets.shape[1], "mse", sample_weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

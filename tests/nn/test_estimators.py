@@ -15,6 +15,7 @@ from sklearn.neural_network import MLPClassifier as Theirs
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import has_fit_parameter
 
 import nn
 
@@ -56,21 +57,26 @@ def test_each_solver_learns(solver, options, dtype):
     assert model.loss_curve_ == model.history_["loss"] and model.n_iter_ == len(model.loss_curve_)
 
 
-def test_one_step_is_that_of_scikit_learn():
+@pytest.mark.parametrize("weights", [
+    None, *(["some"] if has_fit_parameter(Theirs(), "sample_weight") else []),  # from 1.7 on
+])
+def test_one_step_is_that_of_scikit_learn(weights):
     """From the same weights, which another run of one step with no rate to speak of reads."""
     X, y = load_iris(return_X_y=True)
+    w = {} if weights is None else {"sample_weight": np.random.default_rng(0).uniform(0, 4, len(X))}
+    total = len(X) if weights is None else w["sample_weight"].sum()
     X = StandardScaler().fit_transform(X)
     options = {"solver": "sgd", "alpha": 5.0, "batch_size": len(X), "learning_rate_init": 0.05,
                "momentum": 0.0}
     theirs = Theirs((6,), "tanh", max_iter=1, random_state=0, nesterovs_momentum=False, **options)
-    theirs.fit(X, y)
+    theirs.fit(X, y, **w)
     after = [w.copy() for w in (*theirs.coefs_, *theirs.intercepts_)]
     start = Theirs((6,), "tanh", max_iter=1, random_state=0, nesterovs_momentum=False,
-                   **{**options, "learning_rate_init": 1e-300}).fit(X, y)
+                   **{**options, "learning_rate_init": 1e-300}).fit(X, y, **w)
     model = nn.MLP([4, 6, 3], "tanh", dtype=np.float64)
-    for p, w in zip(model.parameters(), (start.coefs_[0], start.intercepts_[0], start.coefs_[1],
-                                         start.intercepts_[1]), strict=True):
-        p.assign(w)
+    for p, array in zip(model.parameters(), (start.coefs_[0], start.intercepts_[0],
+                                             start.coefs_[1], start.intercepts_[1]), strict=True):
+        p.assign(array)
 
     class Given(nn.MLPClassifier):
         """Starts where the other started."""
@@ -80,13 +86,45 @@ def test_one_step_is_that_of_scikit_learn():
     original = module.MLP
     module.MLP = lambda *args, **kwargs: model
     try:
-        ours = Given((6,), "tanh", max_iter=1, random_state=0, **options).fit(X, y)
+        ours = Given((6,), "tanh", max_iter=1, random_state=0, **options).fit(X, y, **w)
     finally:
         module.MLP = original
     assert ours.loss_ == pytest.approx(
-        theirs.loss_ - 0.5 * 5.0 / len(X) * sum((w**2).sum() for w in start.coefs_), rel=1e-10)
+        theirs.loss_ - 0.5 * 5.0 / total * sum((c**2).sum() for c in start.coefs_), rel=1e-10)
     for a, b in zip((*ours.coefs_, *ours.intercepts_), after, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("kind", [nn.MLPClassifier, nn.MLPRegressor])
+def test_a_weight_of_two_is_two_samples_and_one_of_zero_none(kind, solver):
+    """In the loss and in the share that the penalty has; the first steps, before rounding grows."""
+    X, y = load_iris(return_X_y=True)
+    counts = np.random.default_rng(0).integers(0, 3, len(X))
+
+    def run(X, y, **weights):
+        model = kind((6,), "tanh", solver=solver, alpha=3.0, max_iter=4, random_state=0,
+                     batch_size=1000, learning_rate_init=0.03)
+        return model.fit(X, y, **weights)
+
+    weighted = run(X, y, sample_weight=counts)
+    repeated = run(X.repeat(counts, axis=0), y.repeat(counts))
+    plain = run(X, y)
+    for a, b, c in zip(weighted.coefs_, repeated.coefs_, plain.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+        assert not np.allclose(a, c, rtol=1e-3)
+    np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("weights", "message"), [
+    ([1.0, 1.0], r"sample_weight has shape \(2,\); it must be \(3,\)"),
+    (np.ones((3, 1)), r"has shape \(3, 1\)"),
+    ([1.0, -1.0, 1.0], r"must not be negative, got -1\.0"),
+    (np.zeros(3), "zero everywhere"), ([1.0, np.nan, 1.0], "NaN or infinite"),
+])
+def test_bad_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=f"MLPRegressor: .*{message}"):
+        nn.MLPRegressor().fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0], sample_weight=weights)
 
 
 def test_regression_of_one_and_of_several_outputs():

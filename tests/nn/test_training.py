@@ -554,10 +554,10 @@ BAD = {
         ValueError, "sample_weight holds 1 values",
     ),
     "no weight": (
-        {"sample_weight": np.zeros(70)}, ValueError, "sample_weight is 0 everywhere",
+        {"sample_weight": np.zeros(70)}, ValueError, "sample_weight is zero everywhere",
     ),
     "weights that vanish in float32": (
-        {"sample_weight": np.full(70, 1e-60)}, ValueError, "sample_weight is 0 everywhere",
+        {"sample_weight": np.full(70, 1e-60)}, ValueError, "sample_weight is zero everywhere",
     ),
     "number of weights": (
         {"sample_weight": np.ones(69)}, ag.ShapeError, "X has 70 samples but sample_weight has 69",
@@ -580,7 +580,7 @@ BAD = {
     ),
     "validation weights": (
         {"validation_data": (X, Y, np.zeros(70))},
-        ValueError, "validation sample_weight is 0 everywhere",
+        ValueError, "validation sample_weight is zero everywhere",
     ),
     "shape of validation weights": (
         {"validation_data": (X, Y, np.ones((70, 3)))},
