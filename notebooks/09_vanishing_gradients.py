@@ -234,7 +234,7 @@ np.testing.assert_allclose(Wt.grad, total, rtol=1e-10)
 
 
 # %%
-def train_recurrent(clip, steps=150):
+def train_recurrent(clip, steps=300):
     """Losses of a network that shall learn the mean of a sequence, its weights far too large."""
     rng = np.random.default_rng(0)
     sequences = rng.normal(size=(64, 20, 1)).astype(np.float32)
@@ -244,7 +244,7 @@ def train_recurrent(clip, steps=150):
         if p.shape == (16, 16):
             p.assign(p.data * 2.0)
     parameters = [*recurrent.parameters(), *output.parameters()]
-    optimizer = nn.optim.SGD(parameters, lr=0.5, clip_norm=clip)
+    optimizer = nn.optim.SGD(parameters, lr=0.2, clip_norm=clip)
 
     @ag.compile
     def step():
