@@ -10,6 +10,7 @@ Nothing here defines a derivative: a layer, a loss or an optimiser is an express
 functions and operators, and what the engine can do with an expression it can do with a network.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import (
@@ -84,13 +85,31 @@ if TYPE_CHECKING:
     from .estimators import MLPRegressor as MLPRegressor
 else:
 
+    def _elsewhere(name: str) -> str:
+        """Where there is something of nearly this name, as others have it: nn.CrossEntropyLoss."""
+
+        def plain(name: str) -> str:
+            return name.lower().replace("_", "")
+
+        wanted = plain(name)
+        places: Any = (sys.modules[__name__], optim, schedules, activations, losses, init, metrics)
+        found = [
+            (known != name, f"; there is {place.__name__}.{known}")
+            for place in ((losses,) if wanted.endswith("loss") else places)
+            for known in place.__all__ if plain(known) == wanted.removesuffix("loss")
+        ]
+        return min(found, key=lambda x: x[0])[1] if found else ""
+
     def __getattr__(name: str) -> Any:
         """Load the estimators when they are asked for: scikit-learn takes long to import."""
         if name in ("MLPClassifier", "MLPRegressor"):
             from . import estimators
 
             return vars(estimators)[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}{_elsewhere(name)}",
+            name=name, obj=sys.modules[__name__],  # for Python to suggest names like it
+        )
 
     def __dir__() -> list[str]:
         return sorted({*globals(), "MLPClassifier", "MLPRegressor"})

@@ -17,6 +17,7 @@ import autograd_core as ag
 
 from .history import History, figure
 from .io import write_training
+from .lookup import refuse_class
 from .metrics import larger_is_better
 from .module import Module
 from .optim import EMA, Optimizer
@@ -100,6 +101,7 @@ class Function(Callback):
     """A function of (epoch, history) as a callback."""
 
     def __init__(self, function: Callable[[int, History], Any]) -> None:
+        refuse_class("fit", function)
         if not callable(function):
             raise TypeError(f"fit: a callback is a function or an nn.Callback, got {function!r}")
         self.function = function

@@ -17,6 +17,11 @@ def check_sizes(name: str, *sizes: int) -> None:
 
 def as_array(x: Any) -> Any:
     """``x`` as something with a shape; lists may hold Tensors."""
+    if isinstance(x, tuple) and x and isinstance(x[0], ag.Tensor) and x[0].ndim == 3:
+        raise TypeError(
+            "a layer was given a pair (outputs, state), as recurrent layers return it; pass one of "
+            "them on, in the forward of a module of your own"
+        )
     return x if hasattr(x, "shape") else ag.array(x)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,16 @@ class History:
             self.epochs.setdefault(name, []).append(value)
 
     def __getitem__(self, name: str) -> list[float]:
+        if name not in self.epochs:
+            raise KeyError(f"the history has no {name!r}; it has {sorted(self.epochs)}")
         return self.epochs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.epochs)
+
+    def keys(self) -> KeysView[str]:
+        """The names; ``dict(history)`` holds their lists."""
+        return self.epochs.keys()
 
     def __contains__(self, name: object) -> bool:
         return name in self.epochs

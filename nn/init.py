@@ -266,6 +266,9 @@ _BY_NAME: dict[str, Initializer] = {
     "glorot": xavier_uniform,
     "glorot_normal": xavier_normal,
     "glorot_uniform": xavier_uniform,
+    "normal": normal(),
+    "sparse": sparse(),
+    "uniform": uniform(),
     **{f.__name__: f for f in (
         he_normal, he_uniform, lecun_normal, lecun_uniform, ones, orthogonal, small_random,
         xavier_normal, xavier_uniform, zeros,
@@ -276,6 +279,12 @@ _BY_NAME: dict[str, Initializer] = {
 def get(init: str | Initializer) -> Initializer:
     """The initialiser of this name, or the function itself.
 
-    Raises ``ValueError`` with the known names for an unknown one.
+    Raises ``ValueError`` with the known names for an unknown one, ``TypeError`` for what is no
+    function.
     """
+    if isinstance(init, (int, float, list, np.ndarray)):
+        raise TypeError(
+            "init: expected a name or a function, got a number or weights; write "
+            "nn.init.constant(number) or nn.init.given(weights)"
+        )
     return by_name("init", init, _BY_NAME)

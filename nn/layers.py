@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from .activations import Activation
 from .checks import as_array, check_features, check_sizes
 from .init import Initializer, Random, as_rng, normal
 from .init import get as get_init
-from .lookup import name_of
+from .lookup import name_of, refuse_class
 from .module import Module, Parameter
 
 __all__ = [
@@ -54,7 +54,7 @@ class Linear(Module):
     def forward(self, x: Any) -> Any:
         try:
             y = x @ self.weight
-        except (ag.ShapeError, TypeError):
+        except (ValueError, TypeError):
             check_features(x, self.weight.shape[0], "Linear")
             raise
         return y if self.bias is None else y + self.bias
@@ -232,8 +232,10 @@ class Sequential(Module):
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for layer in layers:
+            refuse_class("Sequential", layer)
             if not callable(layer):
-                raise TypeError(f"Sequential: {layer!r} is not callable")
+                hint = "; pass the layers one by one" if isinstance(layer, (list, tuple)) else ""
+                raise TypeError(f"Sequential: {layer!r} is not callable{hint}")
         self.layers = list(layers)
 
     def forward(self, x: Any) -> Any:
@@ -244,8 +246,15 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, i: int) -> Callable[[Any], Any]:
-        return self.layers[i]
+    @overload
+    def __getitem__(self, i: int) -> Callable[[Any], Any]: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Sequential: ...
+
+    def __getitem__(self, i: int | slice) -> Callable[[Any], Any]:
+        """One of the functions, or with a slice several of them, one after another."""
+        return Sequential(*self.layers[i]) if isinstance(i, slice) else self.layers[i]
 
     def __iter__(self) -> Iterator[Callable[[Any], Any]]:
         return iter(self.layers)
@@ -282,6 +291,8 @@ class MLP(Sequential):
         rng: Random = None,
         dtype: Any = np.float32,
     ) -> None:
+        if not hasattr(sizes, "__len__"):
+            raise TypeError(f"MLP: sizes is a list, such as [2, 8, 1], got {sizes!r}")
         if len(sizes) < 2:
             raise ValueError(f"MLP: sizes needs an input and an output size, got {list(sizes)}")
         hidden, last = activations.get(activation), activations.get(output)

@@ -17,8 +17,9 @@ score with a sign                ``hinge``, ``perceptron``
 ===============================  =================================================================
 
 Shapes must match exactly: a prediction of shape (64, 1) against a target of shape (64,) would
-broadcast to (64, 64) and train on nonsense. Labels, probabilities and weights that are out of
-range raise before anything is changed, in compiled functions at every call.
+broadcast to (64, 64) and train on nonsense. Targets are cast to the dtype of the prediction.
+Labels, probabilities and weights that are out of range raise before anything is changed, in
+compiled functions at every call.
 
 Options that they share. ``reduction``: "mean", "sum" or "none". ``sample_weight``: numbers that
 are not negative, of shape (batch,) or that of the losses; the mean is then Σ w l / Σ w, so that a
@@ -53,7 +54,7 @@ _LN_0 = -100.0
 
 
 def _same_shape(name: str, prediction: Any, target: Any, what: str = "target") -> Any:
-    """The target as an array in the prediction's dtype if it holds integers.
+    """The target as an array in the prediction's dtype: it is data, which is not to decide it.
 
     Raises unless its shape is the prediction's.
     """
@@ -69,8 +70,9 @@ def _same_shape(name: str, prediction: Any, target: Any, what: str = "target") -
             f"{name}: the prediction has shape {tuple(prediction.shape)} but the {what} "
             f"{tuple(target.shape)}; they must be equal{hint}"
         )
-    if target.dtype.kind in "iub":  # int64 with float32 would make float64
-        target = target.astype(prediction.dtype)
+    dtype = prediction.dtype
+    if target.dtype != dtype and dtype.kind == "f" and target.dtype.kind in "iubf":
+        target = target.astype(dtype)  # int64 or float64 with float32 would make float64
     return target
 
 
@@ -123,7 +125,8 @@ def _class_weights(name: str, class_weight: Any, classes: int, dtype: Any) -> An
     weights = class_weight if hasattr(class_weight, "shape") else np.asarray(class_weight)
     if tuple(weights.shape) != (classes,):
         raise ag.ShapeError(
-            f"{name}: class_weight has shape {tuple(weights.shape)}; there are {classes} classes"
+            f"{name}: class_weight has shape {tuple(weights.shape)}; there are {classes} classes, "
+            f"and it holds a number for each, in a list"
         )
     if weights.dtype != dtype:
         weights = weights.astype(dtype)
@@ -281,6 +284,9 @@ def gaussian_nll(
 
     Either ``variance`` or its logarithm is given, of the shape of ``mean`` and ``target``; a
     network had better predict the logarithm, which may be any number. ``full`` adds ½ ln 2π.
+
+    It is of three arguments, so that ``nn.fit`` takes it in a function: of a network with two
+    outputs, ``lambda z, t: gaussian_nll(z[:, :1], t, log_variance=z[:, 1:])``.
 
     Raises ``ValueError`` for a variance that is not positive. Source: Nix, Weigend, "Estimating
     the mean and variance of the target probability distribution" (1994).
@@ -465,7 +471,8 @@ def _labels(name: str, what: str, scores: Any, labels: Any) -> Any:
         raise ag.ShapeError(
             f"{name}: {what} of shape {shape} and labels of shape "
             f"{tuple(labels.shape)}; they must be (batch, classes) and (batch,)"
-            + ("; for one-hot targets pass `targets.argmax(1)`" if labels.shape == shape else "")
+            + ("; for one-hot targets pass `targets.argmax(1)`" if labels.shape == shape else
+               "; write `labels[:, 0]`" if labels.shape == (*shape[:-1], 1) else "")
         )
     if 0 in labels.shape:
         raise ag.ShapeError(f"{name}: an empty batch, of shape {shape}, has no mean")

@@ -48,7 +48,8 @@ def predict(
     compiled function, and by which executor (see :func:`ag.compile`); by default where there are so
     many that recording it pays, and only if it can be.
 
-    Raises ``ValueError`` for no batch size, :class:`ag.ShapeError` for a scalar.
+    Raises ``ValueError`` for no batch size, :class:`ag.ShapeError` for a scalar and where the model
+    does not return a prediction for each sample, ``TypeError`` where it returns a tuple.
 
     >>> nn.predict(nn.Linear(3, 2, rng=0), np.ones((5, 3))).shape
     (5, 2)
@@ -72,8 +73,20 @@ def predict(
         with ag.no_grad():
             outputs = []
             for i in range(0, max(1, len(inputs)), batch_size):
-                output = run(ag.tensor(inputs[i : i + batch_size]))
-                outputs.append(output.numpy() if isinstance(output, ag.Tensor) else output)
+                batch = inputs[i : i + batch_size]
+                output = run(ag.tensor(batch))
+                if isinstance(output, tuple):
+                    raise TypeError(
+                        f"predict: the model returned a tuple of {len(output)}, as recurrent "
+                        "layers do; write a module whose forward returns one of them"
+                    )
+                output = output.numpy() if isinstance(output, ag.Tensor) else np.asarray(output)
+                if output.shape[:1] != (len(batch),):
+                    raise ag.ShapeError(
+                        f"predict: of {len(batch)} samples, an X of shape {batch.shape}, the model "
+                        f"made an output of shape {output.shape}; one sample alone is X[None]"
+                    )
+                outputs.append(output)
     finally:
         for module, training in modes:
             module.training = training
@@ -174,7 +187,10 @@ def fit(
     validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | None = None,
     validation_split: float | None = None,
     metrics: str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None = None,
-    callbacks: Iterable[Callback | Callable[[int, History], Any]] = (),
+    callbacks: (
+        Callback | Callable[[int, History], Any]
+        | Iterable[Callback | Callable[[int, History], Any]]
+    ) = (),
     progress: bool = True,
     compile: bool | str = True,
     seed: int | np.random.Generator | None = None,
@@ -245,6 +261,8 @@ def fit(
     dtype = _dtype_of(model)
     if dtype is None:
         raise ValueError("fit: the model has no parameters to train")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("fit: all parameters are frozen; let some learn, see nn.Module.unfreeze")
     if validation_data is not None and validation_split is not None:
         raise ValueError("fit: give either validation_data or validation_split")
     data: tuple[np.ndarray, ...] = checked_data(
@@ -257,11 +275,18 @@ def fit(
             data = tuple(x[counts] for x in data)
     if optimizer is None:
         optimizer = Adam(model.parameters())
+    elif not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"fit: the optimizer is one of nn.optim, made with the model's parameters, such as "
+            f"nn.optim.Adam(model.parameters()); got {optimizer!r}"
+        )
     elif not set(model.parameters()) & set(optimizer.parameters):
         raise ValueError(
             "fit: the optimizer updates none of the model's parameters; make it with "
             "`model.parameters()` of this model"
         )
+    if isinstance(callbacks, Callback) or callable(callbacks):
+        callbacks = [callbacks]
     objects = [c if isinstance(c, Callback) else Function(c) for c in callbacks]
     objects.sort(key=lambda c: isinstance(c, Checkpoint))  # last: with the state of all others
     rng = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ import numpy as np
 
 import autograd_core as ag
 
-from ..module import Parameter
+from ..module import Module, Parameter
 from ..schedules import Schedule
 from .clip import clipped_norm, clipped_value
 
@@ -511,11 +511,9 @@ def between(name: str, setting: str, value: float, low: float = 0.0, high: float
 
 
 def _groups(parameters: Any, name: str) -> list[Mapping[str, Any]]:
-    if isinstance(parameters, Parameter):
-        raise TypeError(
-            f"{name}: expected nn.Parameter, got a single one in no list; pass `[parameter]` or "
-            "`model.parameters()`"
-        )
+    _refuse_single(parameters, name)
+    if isinstance(parameters, Module):
+        raise TypeError(f"{name}: got a module; pass `model.parameters()`")
     if isinstance(parameters, Mapping):
         parameters = [*parameters]
     given = list(parameters)
@@ -524,7 +522,16 @@ def _groups(parameters: Any, name: str) -> list[Mapping[str, Any]]:
     for group in given:
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f"{name}: each group is a dict with \"params\", got {group!r}")
+        _refuse_single(group["params"], name)
     return given
+
+
+def _refuse_single(parameters: Any, name: str) -> None:
+    if isinstance(parameters, Parameter):  # which could be gone over, row by row
+        raise TypeError(
+            f"{name}: expected nn.Parameter, got a single one in no list; pass `[parameter]` or "
+            "`model.parameters()`"
+        )
 
 
 def _check_parameters(parameters: Sequence[Any], name: str) -> None:
