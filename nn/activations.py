@@ -37,7 +37,10 @@ _GELU_SLOPE = 0.7978845608028654
 
 
 def identity(z: Any) -> Any:
-    """z, for linear units."""
+    """z, for linear units.
+
+    Source: the unit of Widrow, Hoff, "Adaptive switching circuits" (1960).
+    """
     return z
 
 
@@ -56,12 +59,19 @@ def step(z: Any) -> Any:
 
 
 def sigmoid(z: Any) -> Any:
-    """σ(z) = 1 / (1 + exp(-z)) = (1 + tanh(z/2)) / 2, in (0, 1); σ' = σ (1 - σ) <= 1/4."""
+    """σ(z) = 1 / (1 + exp(-z)) = (1 + tanh(z/2)) / 2, in (0, 1); σ' = σ (1 - σ) <= 1/4.
+
+    Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors"
+    (1986), equation 2.
+    """
     return ag.sigmoid(z)
 
 
 def tanh(z: Any) -> Any:
-    """(exp(z) - exp(-z)) / (exp(z) + exp(-z)) = 2 σ(2z) - 1, in (-1, 1)."""
+    """(exp(z) - exp(-z)) / (exp(z) + exp(-z)) = 2 σ(2z) - 1, in (-1, 1).
+
+    Source: LeCun, Bottou, Orr, Müller, "Efficient backprop" (1998), section 4.4.
+    """
     return z.tanh() if isinstance(z, ag.Tensor) else np.tanh(z)
 
 
@@ -189,7 +199,9 @@ def gelu(z: Any, approximate: str = "none") -> Any:
 
 
 def maxout(z: Any, k: int) -> Any:
-    """The largest of each group of k values that follow one another on the last axis.
+    """The largest of each group of k values that follow one another on the last axis:
+
+    yᵢ = max(z_ki, ..., z_ki+k-1).
 
     Shape (..., n) gives (..., n / k). Values that tie share the gradient.
 
@@ -212,12 +224,18 @@ def softmax(z: Any, axis: int = -1) -> Any:
 
     Shifting all z by one number changes nothing; the largest is shifted to 0, so that nothing
     overflows. For training use :func:`nn.losses.cross_entropy` on z itself.
+
+    Source: Bridle, "Probabilistic interpretation of feedforward classification network outputs"
+    (1990).
     """
     return ag.softmax(z, axis=axis)
 
 
 def log_softmax(z: Any, axis: int = -1) -> Any:
-    """zᵢ - ln Σⱼ exp(zⱼ) along ``axis``, without passing through a probability of 0."""
+    """zᵢ - ln Σⱼ exp(zⱼ) along ``axis``, without passing through a probability of 0.
+
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), equation 6.30.
+    """
     return ag.log_softmax(z, axis=axis)
 
 

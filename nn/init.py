@@ -49,7 +49,10 @@ def _fans(shape: Shape) -> tuple[int, int]:
 
 
 def zeros(shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
-    """All zero: for biases. As weights it leaves all units of a layer alike for ever."""
+    """All zero: for biases. As weights it leaves all units of a layer alike for ever.
+
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), section 8.4.
+    """
     return np.zeros(shape, dtype)
 
 
@@ -60,6 +63,8 @@ def ones(shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> np.
 
 def constant(value: float) -> Initializer:
     """All ``value``: a small positive one lets rectifiers start active.
+
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), section 8.4, of biases of 0.1.
 
     >>> nn.init.constant(0.1)((2,), np.random.default_rng(0), np.float64)
     array([0.1, 0.1])
@@ -115,7 +120,11 @@ def uniform(low: float = -0.01, high: float = 0.01) -> Initializer:
 
 
 def small_random(shape: Shape, rng: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
-    """N(0, 0.01²): units differ, and sigmoids start where they are steep. For shallow networks."""
+    """N(0, 0.01²): units differ, and sigmoids start where they are steep. For shallow networks.
+
+    Source: Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
+    networks" (2012), section 5.
+    """
     return _normal(shape, rng, dtype, 0.01)
 
 
@@ -226,7 +235,7 @@ def lecun_uniform(
 def orthogonal(
     shape: Shape, rng: np.random.Generator, dtype: Any = np.float32, gain: float = 1.0
 ) -> np.ndarray:
-    """gain times a matrix with orthonormal rows or columns, whichever are fewer.
+    """gain times a matrix with orthonormal rows or columns, whichever are fewer: WᵀW = gain² I.
 
     Drawn evenly among all of them; all axes but the last make one. Its powers neither grow nor
     vanish, which is what recurrent weights are for.

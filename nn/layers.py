@@ -31,7 +31,8 @@ class Linear(Module):
     ``x`` has shape (..., n_in), ``y`` (..., n_out). Parameters: ``weight`` of shape
     (n_in, n_out) and, with ``bias=True``, ``bias`` of shape (n_out,), initially 0.
 
-    Raises :class:`ag.ShapeError` for an input with another number of features.
+    Raises :class:`ag.ShapeError` for an input with another number of features. Source: Goodfellow,
+    Bengio, Courville, "Deep learning" (2016), section 6.3, where x is a column.
 
     >>> nn.Linear(3, 2, rng=0)(np.ones((5, 3), np.float32)).shape
     (5, 2)
@@ -70,6 +71,9 @@ class Bilinear(Module):
     ``u`` of shape (..., n_first) and ``v`` of shape (..., n_second) give (..., n_out); the axes in
     front must be equal. Parameters: ``weight`` of shape (n_first, n_second, n_out) and, with
     ``bias=True``, ``bias`` of shape (n_out,), initially 0.
+
+    Raises :class:`ag.ShapeError` for inputs of other shapes. Source: Tenenbaum, Freeman,
+    "Separating style and content with bilinear models" (2000), equation 1.
 
     >>> nn.Bilinear(3, 4, 2, rng=0)(np.ones((5, 3), np.float32), np.ones((5, 4), np.float32)).shape
     (5, 2)
@@ -186,7 +190,7 @@ class Flatten(Module):
 
 
 class Dropout(Module):
-    """In training, x m / (1 - rate), m being 0 with probability ``rate``, else 1; in evaluation, x.
+    """In training y = x m / (1 - rate), m being 0 with probability ``rate``, else 1; else y = x.
 
     m is drawn afresh for each element at each call, in compiled functions too. Units cannot rely
     on each other, as if many networks that share weights were trained and averaged. ``rng``: a
@@ -220,7 +224,9 @@ class Dropout(Module):
 
 
 class Sequential(Module):
-    """Functions one after another: modules, activations, any callables.
+    """Functions one after another, y = fₙ(⋯ f₂(f₁(x))): modules, activations, any callables.
+
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), chapter 6.
 
     >>> nn.Sequential(nn.Linear(2, 8), nn.activations.tanh, nn.Linear(8, 1))
     Sequential(
@@ -269,12 +275,17 @@ class Sequential(Module):
 
 
 class MLP(Sequential):
-    """A multilayer perceptron: affine maps with an activation between them.
+    """A multilayer perceptron: affine maps with an activation between them,
+
+    h₀ = x,  hᵢ = g(hᵢ₋₁ Wᵢ + bᵢ) for the hidden layers,  y = o(hₙ₋₁ Wₙ + bₙ).
 
     ``sizes``: the number of features, of units in each hidden layer, and of outputs.
     ``activation``: of the hidden units; ``output``: of the output units, by default none, since
     the losses take logits. Weights start as He for relu, otherwise as Xavier, unless ``init``
     says; biases start at 0. ``rng``: a seed or a generator.
+
+    Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors"
+    (1986).
 
     >>> model = nn.MLP([2, 8, 1], activation="tanh", rng=0)
     >>> model(np.zeros((4, 2), np.float32)).shape

@@ -211,6 +211,8 @@ def mse(
     The negative log-likelihood of a Gaussian of fixed variance, up to constants; minimised by the
     conditional mean. Both arguments have the same shape.
 
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), sections 5.5.1 and 6.2.2.1.
+
     >>> nn.losses.mse(ag.tensor([1.0, 2.0]), [1.0, 4.0]).item()
     2.0
     """
@@ -225,6 +227,8 @@ def mae(
 
     The negative log-likelihood of a Laplace distribution of fixed width, up to constants;
     minimised by the conditional median. The slope is 0 where the prediction is right.
+
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), equation 6.16.
     """
     target = _same_shape("mae", prediction, target)
     return _reduced("mae", np.absolute(prediction - target), reduction, sample_weight)
@@ -318,7 +322,8 @@ def poisson_nll(
 
     With ``log_input=False`` the prediction is the rate r itself, and the loss r - t ln r.
 
-    Raises ``ValueError`` for a target that is negative, or a rate that is not positive.
+    Raises ``ValueError`` for a target that is negative, or a rate that is not positive. Source:
+    McCullagh, Nelder, "Generalized linear models" (1989), chapter 6.
     """
     target = _same_shape("poisson_nll", prediction, target)
     _check(_check_positive, target, "poisson_nll", "a target", True)
@@ -372,7 +377,8 @@ def bce_with_logits(
     targets are 0 or 1, or probabilities between. ``class_weight``: two numbers, for y = 0 and
     y = 1; they multiply the two terms. ``label_smoothing`` ε makes y (1 - ε) + ε/2 of y.
 
-    Raises ``ValueError`` for a target outside of [0, 1].
+    Raises ``ValueError`` for a target outside of [0, 1]. Source: Goodfellow, Bengio, Courville,
+    "Deep learning" (2016), equations 6.24 to 6.26.
     """
     name = "bce_with_logits"
     target = _same_shape(name, logits, target)
@@ -397,7 +403,8 @@ def bce(
     rounded to 0 or 1 has lost what there was to learn from. There ln 0 counts as -100, with slope
     0, so that losses stay finite.
 
-    Raises ``ValueError`` for a probability or target outside of [0, 1].
+    Raises ``ValueError`` for a probability or target outside of [0, 1]. Source: Baum, Wilczek,
+    "Supervised learning of probability distributions by neural networks" (1988).
     """
     name = "bce"
     target = _same_shape(name, probability, target)
@@ -439,7 +446,8 @@ def cross_entropy(
     target is y with probability 1 - ε and any class alike with ε.
 
     Raises :class:`ag.ShapeError` for other shapes, ``TypeError`` for labels that are no integers
-    and ``ValueError`` for a label out of range. Source of the smoothing: Szegedy et al.,
+    and ``ValueError`` for a label out of range. Source: Bridle, "Probabilistic interpretation of
+    feedforward classification network outputs" (1990); of the smoothing: Szegedy et al.,
     "Rethinking the inception architecture" (2016), section 7.
     """
     labels = _labels("cross_entropy", "logits", logits, labels)
@@ -455,7 +463,8 @@ def nll(
     """-ln p_y, averaged over the batch: :func:`cross_entropy` of what a log-softmax returns.
 
     ``log_probabilities`` of shape (batch, classes), ``labels`` of shape (batch,); options and
-    errors as there.
+    errors as there. Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), section
+    6.2.2.3.
     """
     labels = _labels("nll", "log-probabilities", log_probabilities, labels)
     return _categorical("nll", log_probabilities, labels, class_weight, label_smoothing, reduction,

@@ -104,10 +104,13 @@ class LinearNeuron(Neuron):
 
 
 class Layer(Module):
-    """Units side by side on the same input, each its own :class:`Neuron`.
+    """Units side by side on the same input, yᵢ = f(wᵢ · x + bᵢ), each its own :class:`Neuron`.
 
     ``x`` of shape (n_in,) or (batch, n_in) gives (n_out,) or (batch, n_out). It computes what
     ``Linear`` with an activation computes, unit by unit, so that every unit shows in the graph.
+
+    Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors"
+    (1986), equations 1 and 2.
     """
 
     def __init__(

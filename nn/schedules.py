@@ -130,6 +130,8 @@ def _rate(name: str, **values: float) -> None:
 class Constant(Schedule):
     """η(k) = η₀.
 
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), section 4.3.
+
     >>> nn.schedules.Constant(0.1)(1000)
     0.1
     """
@@ -147,7 +149,8 @@ class Constant(Schedule):
 class StepDecay(Schedule):
     """η(k) = η₀ γ^⌊k / n⌋: times ``factor`` γ after every ``every`` n steps.
 
-    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), section 11.4.1.
+    Source: He, Zhang, Ren, Sun, "Deep residual learning for image recognition" (2016), section 4.2,
+    where γ is 1/10.
 
     >>> [nn.schedules.StepDecay(1.0, every=2, factor=0.5)(k) for k in range(5)]
     [1.0, 1.0, 0.5, 0.5, 0.25]
@@ -170,6 +173,8 @@ class Exponential(Schedule):
     """η(k) = η₀ γᵏ.
 
     The sum of all rates, η₀ / (1 - γ), is finite: what is farther away is never reached.
+
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), section 11.2.
 
     >>> [nn.schedules.Exponential(1.0, 0.5)(k) for k in range(3)]
     [1.0, 0.5, 0.25]
@@ -312,7 +317,8 @@ class OneCycle(Schedule):
     """Up to the largest rate and down to nearly none, in half waves of a cosine.
 
     From ``lr / divide`` to ``lr`` during the first ``rise`` of the ``steps``, then to
-    ``lr / divide / final_divide`` at step ``steps``, where it stays.
+    ``lr / divide / final_divide`` at step ``steps``, where it stays; each half wave is
+    a + ½ (b - a) (1 - cos(π u)) for u from 0 to 1.
 
     Source: Smith, Topin, "Super-convergence: very fast training of neural networks using large
     learning rates" (2018); the shape and the defaults are PyTorch's.
@@ -432,8 +438,8 @@ class ReduceOnPlateau(Schedule):
 
     Raises ``KeyError`` for a metric that the history does not have.
 
-    Source: the practice of halving the rate when validation stops improving, as PyTorch's
-    ReduceLROnPlateau and Keras' ReduceLROnPlateau have it.
+    Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), section 11.2; the options are
+    those of PyTorch's and Keras' ReduceLROnPlateau.
 
     >>> rate = nn.schedules.ReduceOnPlateau(1.0, factor=0.5, patience=2)
     >>> for loss in (3.0, 2.0, 2.0, 2.0):
