@@ -105,9 +105,11 @@ def read(trained_on, held_out, seed=0):
     """The share of digits that a 64-128-64-10 network reads after 30 epochs of batches of 32.
 
     Pixels from 0 to 1; Adam, whose rate falls along a cosine from 3e-3 to 0; labels smoothed by
-    0.1. Over ten splits at random that gives 98.6 % on average and at least 97.8: of 360 digits,
-    one standard deviation of luck is 0.6. At a constant rate of 2e-3 and without smoothing the
-    average over four splits is 98.0.
+    0.1. Over twenty splits at random that gives 98.5 % on average, from 97.5 to 99.4; 16 are at 98
+    or above. More cannot be asked of each: of 360 digits, one standard deviation of luck is 0.6.
+    Standardised pixels (as a whole or one by one), weight decay from 0.05 to 0.5, more smoothing,
+    one cycle and other rates raised the average by 0.2 at most, or lowered it; at a constant rate
+    of 2e-3 and without smoothing it is 97.7.
     """
     X, y = DIGITS[0] / 16, DIGITS[1]
     model = nn.MLP([64, 128, 64, 10], rng=seed)
