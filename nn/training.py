@@ -10,11 +10,11 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from .threads import largest_product, limited_threads
 
 __all__ = ["fit", "predict"]
 
+#: Inputs and targets, and weights of samples if there are some.
+Data: TypeAlias = tuple[np.ndarray, ...]
 #: Batches from which on a prediction is compiled: a recording takes about as long as ten of them.
 _MANY = 16
 #: Seconds between two updates of the progress bar within an epoch.
@@ -151,7 +153,7 @@ class _Step:
             )
         return self._step(*batch)
 
-    def rehearse(self, training: Training, data: Iterable[tuple[np.ndarray, ...]]) -> None:
+    def rehearse(self, training: Training, data: Iterable[Data]) -> None:
         """Record the step for these batches, and leave everything as it was.
 
         A recording computes as the eager engine does, a replay in another order: of a sum, say,
@@ -243,8 +245,9 @@ def fit(
 
     Raises ``ValueError`` for NaN or infinite values in the data and for negative weights,
     :class:`ag.ShapeError` for numbers of samples that differ, ``TypeError`` for weights where the
-    loss takes none, before anything is changed; ``FloatingPointError`` when the loss stops being
-    finite; ``FileNotFoundError`` for a file to resume from that is not there.
+    loss takes none and for what is no optimizer, before anything is changed;
+    ``FloatingPointError`` when the loss stops being finite; ``FileNotFoundError`` for a file to
+    resume from that is not there.
 
     Source: Goodfellow, Bengio, Courville, "Deep learning" (2016), algorithm 8.1.
 
@@ -265,26 +268,12 @@ def fit(
         raise ValueError("fit: all parameters are frozen; let some learn, see nn.Module.unfreeze")
     if validation_data is not None and validation_split is not None:
         raise ValueError("fit: give either validation_data or validation_split")
-    data: tuple[np.ndarray, ...] = checked_data(
-        "fit", X, y, ("X", "y"), dtype, looks_up(model)
-    )
-    if sample_weight is not None:
-        data = _weighted("fit", data, sample_weight, ("sample_weight", "X"), dtype)
+    data = _checked(model, (X, y, sample_weight), ("X", "y", "sample_weight"), dtype)
+    if data[2:]:
         counts = data[2].reshape(len(data[2]), -1).any(axis=1)
         if not counts.all():  # a batch of these alone would have no mean
             data = tuple(x[counts] for x in data)
-    if optimizer is None:
-        optimizer = Adam(model.parameters())
-    elif not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"fit: the optimizer is one of nn.optim, made with the model's parameters, such as "
-            f"nn.optim.Adam(model.parameters()); got {optimizer!r}"
-        )
-    elif not set(model.parameters()) & set(optimizer.parameters):
-        raise ValueError(
-            "fit: the optimizer updates none of the model's parameters; make it with "
-            "`model.parameters()` of this model"
-        )
+    optimizer = _checked_optimizer(model, optimizer)
     if isinstance(callbacks, Callback) or callable(callbacks):
         callbacks = [callbacks]
     objects = [c if isinstance(c, Callback) else Function(c) for c in callbacks]
@@ -295,18 +284,17 @@ def fit(
     loss_of = losses.get(loss)
     scores = named(metrics, logits=loss_of is losses.bce_with_logits)
 
-    held_out: tuple[np.ndarray, ...] | None = None
+    held_out: Data | None = None
     if validation_data is not None:
-        names = ("validation X", "validation y")
         if not 2 <= len(validation_data) <= 3:
             raise ValueError(
                 f"fit: validation_data is (X, y) or (X, y, sample_weight), got "
                 f"{len(validation_data)} parts"
             )
-        held_out = checked_data("fit", *validation_data[:2], names, dtype, looks_up(model))
-        if len(validation_data) == 3 and validation_data[2] is not None:
-            held_out = _weighted("fit", held_out, validation_data[2],
-                                 ("validation sample_weight", names[0]), dtype)
+        held_out = _checked(
+            model, validation_data,
+            ("validation X", "validation y", "validation sample_weight"), dtype,
+        )
     if (data[2:] or (held_out or ())[2:]) and not _takes_weights(loss_of):
         raise TypeError(
             f"fit: there are weights of samples, but the loss "
@@ -358,13 +346,7 @@ def fit(
                 if values is None:
                     break
                 if held_out is not None:
-                    with ema.applied() if ema is not None else nullcontext():
-                        prediction = predict(model, held_out[0])
-                    with ag.no_grad():
-                        value = _loss(loss_of, ag.tensor(prediction), *held_out[1:])
-                    values["val_loss"] = float(value)
-                    for name, metric in scores.items():
-                        values[f"val_{name}"] = float(metric(prediction, held_out[1]))
+                    values.update(_validated(training, held_out, loss_of, scores))
                 history.append(**values)
                 bar.epoch_done(training.epoch, values)
                 for schedule in optimizer.schedules():
@@ -382,6 +364,35 @@ def fit(
         for callback in objects:
             callback.on_train_end(training)
     return history
+
+
+def _checked(
+    model: Module, given: tuple[Any, ...], names: tuple[str, str, str], dtype: np.dtype[Any]
+) -> Data:
+    """Inputs and targets, and the weights of the samples if there are some."""
+    data: Data = checked_data("fit", given[0], given[1], names[:2], dtype, looks_up(model))
+    for weights in given[2:]:
+        if weights is not None:
+            samples = len(data[0])
+            data += (checked_weights("fit", weights, names[2], names[0], samples, dtype),)
+    return data
+
+
+def _checked_optimizer(model: Module, optimizer: Optimizer | None) -> Optimizer:
+    """One that updates some of the model's parameters, by default Adam."""
+    if optimizer is None:
+        return Adam(model.parameters())
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"fit: the optimizer is one of nn.optim, made with the model's parameters, such as "
+            f"nn.optim.Adam(model.parameters()); got {optimizer!r}"
+        )
+    if not set(model.parameters()) & set(optimizer.parameters):
+        raise ValueError(
+            "fit: the optimizer updates none of the model's parameters; make it with "
+            "`model.parameters()` of this model"
+        )
+    return optimizer
 
 
 def _step(
@@ -422,14 +433,6 @@ def _takes_weights(loss_of: Callable[..., Any]) -> bool:
     return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _weighted(
-    function: str, data: tuple[np.ndarray, ...], weights: Any, names: tuple[str, str],
-    dtype: np.dtype[Any],
-) -> tuple[np.ndarray, ...]:
-    """Data with the weights of their samples."""
-    return *data, checked_weights(function, weights, *names, len(data[0]), dtype)
-
-
 def _closing(run: _Step, optimizer: LBFGS, ema: EMA | None) -> Callable[..., Any]:
     """A step of L-BFGS, which computes the loss of its batch several times."""
 
@@ -452,7 +455,7 @@ def _closing(run: _Step, optimizer: LBFGS, ema: EMA | None) -> Callable[..., Any
 
 
 def _epoch(
-    training: Training, take: Callable[..., Any], data: tuple[np.ndarray, ...], size: int,
+    training: Training, take: Callable[..., Any], data: Data, size: int,
     scores: Mapping[str, Metric], bar: Any, interrupt: _Interrupt,
 ) -> dict[str, float] | None:
     """One pass over the data: the mean loss and the metrics; None if it was interrupted.
@@ -508,9 +511,23 @@ def _epoch(
     return values
 
 
+def _validated(
+    training: Training, held_out: Data, loss_of: Callable[..., Any], scores: Mapping[str, Metric],
+) -> dict[str, float]:
+    """The loss and the metrics on data that are not trained on, of the average if there is one."""
+    ema = training.ema
+    with ema.applied() if ema is not None else nullcontext():
+        prediction = predict(training.model, held_out[0])
+    with ag.no_grad():
+        values = {"val_loss": float(_loss(loss_of, ag.tensor(prediction), *held_out[1:]))}
+    for name, metric in scores.items():
+        values[f"val_{name}"] = float(metric(prediction, held_out[1]))
+    return values
+
+
 def _check_fit(
-    model: Module, loss_of: Callable[..., Any], data: tuple[np.ndarray, ...],
-    held_out: tuple[np.ndarray, ...] | None,
+    model: Module, loss_of: Callable[..., Any], data: Data,
+    held_out: Data | None,
 ) -> None:
     """Find what does not fit before the first epoch, not in the middle or after it."""
     if loss_of is losses.cross_entropy:
@@ -606,34 +623,25 @@ class _Bar:
         self._bar.update(epoch - self._bar.n)
 
 
-class _Shown(AbstractContextManager[Any]):
+@contextmanager
+def _progress_bar(wanted: bool, epochs: int, done: int) -> Iterator[_Bar | _NoBar]:
     """A bar for the time of a ``with`` block."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-
-    def __enter__(self) -> Any:
-        return _NoBar() if self._bar is None else _Bar(self._bar)
-
-    def __exit__(self, *exc: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _progress_bar(wanted: bool, epochs: int, done: int) -> _Shown:
     if not wanted:
-        return _Shown(None)
+        yield _NoBar()
+        return
     try:
         from tqdm import tqdm
     except ImportError:
         warnings.warn(
             "fit: the progress bar needs tqdm: pip install 'autograd-core[train]', or pass "
             "progress=False",
-            stacklevel=3,
+            stacklevel=4,
         )
-        return _Shown(None)
-    return _Shown(tqdm(
+        yield _NoBar()
+        return
+    with tqdm(
         total=epochs, initial=done, unit="epoch", desc="fit",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total} "
                    "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
-    ))
+    ) as bar:
+        yield _Bar(bar)
