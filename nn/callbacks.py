@@ -21,7 +21,7 @@ from .lookup import refuse_class
 from .metrics import larger_is_better
 from .module import Module
 from .optim import EMA, Optimizer
-from .schedules import improved, watched
+from .schedules import improved, rate_at, watched
 
 __all__ = [
     "CSVLog",
@@ -282,8 +282,7 @@ class LearningRateLog(Callback):
     def on_epoch_end(self, training: Training) -> None:
         optimizer = training.optimizer
         for i, group in enumerate(optimizer.groups):
-            rate = group.get("lr", optimizer.lr)
-            value = float(rate(optimizer.steps) if callable(rate) else rate)
+            value = rate_at(group.get("lr", optimizer.lr), optimizer.steps)
             training.history.append(**{f"lr_{i}" if i else "lr": value})
 
 

@@ -15,7 +15,7 @@ import autograd_core as ag
 from . import losses
 from .callbacks import Callback, Training
 from .data import checked_data, looks_up
-from .history import figure
+from .history import figure, table
 from .io import generators
 from .layers import Sequential
 from .module import Module, Parameter
@@ -85,16 +85,9 @@ class Diagnosis:
              _percent(x.dead), f"{x.signal:.2e}", f"{x.gradient:.2e}", f"{x.ratio:.2e}"]
             for x in self.layers
         ]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        table = [
-            "  ".join(
-                cell.ljust(width) if i < 2 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
         said = [f"{kind}: {sentence}" for kind, sentence in self.problems.items()]
-        return "\n".join([*table, "", *(said or ["no complaints"])])
+        rows = [row.rstrip() for row in table(lines, texts=2)]
+        return "\n".join([*rows, "", *(said or ["no complaints"])])
 
     def plot(self, axes: Any = None) -> Any:
         """Draw activations, saturation and gradients, layer by layer; returns the three axes.

@@ -17,6 +17,7 @@ from .callbacks import EarlyStopping
 from .data import checked_weights
 from .layers import MLP
 from .optim import LBFGS, SGD, Adam, Optimizer
+from .penalties import l2
 from .training import fit, predict
 
 try:
@@ -82,25 +83,9 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         size = min(200, counted) if self.batch_size == "auto" else int(self.batch_size)
         if size < 1:
             raise ValueError(f"{name}: batch_size must be positive, got {self.batch_size}")
-        optimizer: Optimizer
-        loss_of: Any = loss
-        weights = [p for p in self.model_.parameters() if p.ndim > 1]
-        if self.solver == "lbfgs":
+        if self.solver == "lbfgs" or size > counted:
             size = counted
-            optimizer = LBFGS(self.model_.parameters(), iterations=1)
-            plain = losses.get(loss)
-
-            def loss_of(prediction: Any, target: Any, *, sample_weight: Any = None) -> Any:
-                penalty = sum(((w * w).sum() for w in weights), start=0.0)
-                error = plain(prediction, target, sample_weight=sample_weight)
-                return error + 0.5 * self.alpha / (counted * heaviness) * penalty
-        else:
-            # Of the weights, not of the biases, and in proportion to the batch: as in scikit-learn.
-            biases = [p for p in self.model_.parameters() if p.ndim < 2]
-            decay = self.alpha / (min(size, counted) * heaviness)
-            groups: Any = [{"params": weights, "weight_decay": decay}, {"params": biases}]
-            optimizer = Adam(groups, self.learning_rate_init) if self.solver == "adam" else SGD(
-                groups, self.learning_rate_init, self.momentum, nesterov=self.momentum > 0)
+        optimizer, loss_of = self._method(losses.get(loss), self.alpha / (size * heaviness))
         stopping = EarlyStopping(
             "val_loss" if self.early_stopping else "loss", self.n_iter_no_change,
             min_delta=self.tol, restore_best=self.early_stopping,
@@ -122,6 +107,26 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
                 "max_iter, or the learning rate",
                 ConvergenceWarning, stacklevel=3,
             )
+
+    def _method(self, loss: Any, decay: float) -> tuple[Optimizer, Any]:
+        """The optimiser, and the loss that it minimises.
+
+        The penalty is of the weights, not of the biases, and in proportion to the batch: as in
+        scikit-learn.
+        """
+        weights = [p for p in self.model_.parameters() if p.ndim > 1]
+        biases = [p for p in self.model_.parameters() if p.ndim < 2]
+        if self.solver == "lbfgs":
+
+            def penalised(prediction: Any, target: Any, *, sample_weight: Any = None) -> Any:
+                error = loss(prediction, target, sample_weight=sample_weight)
+                return error + l2(weights, decay)
+
+            return LBFGS(self.model_.parameters(), iterations=1), penalised
+        groups: Any = [{"params": weights, "weight_decay": decay}, {"params": biases}]
+        if self.solver == "adam":
+            return Adam(groups, self.learning_rate_init), loss
+        return SGD(groups, self.learning_rate_init, self.momentum, self.momentum > 0), loss
 
     def _predicted(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "model_")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["History", "figure"]
+__all__ = ["History", "figure", "table"]
 
 
 class History:
@@ -90,16 +90,11 @@ class History:
         if not rows:
             return "no epochs"
         names = list(rows[0])
-        lines = [names] + [
+        return "\n".join(table([names] + [
             ["" if row[name] is None else f"{row[name]:.4g}" if name != "epoch"
              else str(row[name]) for name in names]
             for row in rows
-        ]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in lines
-        )
+        ]))
 
     def plot(self, ax: Any = None) -> Any:
         """Draw each curve over the epochs, validation dashed; returns the axes.
@@ -167,6 +162,18 @@ def _free_place(ax: Any, lines: Sequence[Any]) -> str:
                 for x, y in ways
             )
     return min(covered, key=covered.__getitem__)
+
+
+def table(lines: Sequence[Sequence[str]], texts: int = 0) -> list[str]:
+    """Cells in columns; the first ``texts`` of them to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < texts else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
 
 
 def figure(**options: Any) -> Any:

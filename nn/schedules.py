@@ -114,6 +114,11 @@ def as_schedule(rate: float | Callable[[int], float]) -> Schedule:
     return Given(rate) if callable(rate) else Constant(float(rate))
 
 
+def rate_at(rate: float | Callable[[int], float], step: int) -> float:
+    """What a learning rate, a number or a function, is after so many steps."""
+    return float(rate(step) if callable(rate) else rate)
+
+
 def _positive(name: str, **values: float) -> None:
     for what, value in values.items():
         if not value > 0:

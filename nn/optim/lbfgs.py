@@ -10,6 +10,7 @@ import numpy as np
 
 import autograd_core as ag
 
+from ..schedules import rate_at
 from .optimizer import Array, Optimizer
 
 __all__ = ["LBFGS", "strong_wolfe"]
@@ -79,7 +80,7 @@ class LBFGS(Optimizer):
             raise TypeError(
                 "LBFGS: step(closure) needs a function that computes the loss and the gradients"
             )
-        lr = float(self.lr(self.steps) if callable(self.lr) else self.lr)
+        lr = rate_at(self.lr, self.steps)
         place = self._place()
         first = value = _number(closure())
         slope = self._slope()
@@ -125,7 +126,7 @@ class LBFGS(Optimizer):
 
     def changes(self) -> list[Array | None]:
         """The step before the line search: lr times the direction."""
-        lr = float(self.lr(self.steps) if callable(self.lr) else self.lr)
+        lr = rate_at(self.lr, self.steps)
         change = -lr * self._times_hessian(self._slope())
         ends = np.cumsum([p.size for p in self.parameters])[:-1]
         return [

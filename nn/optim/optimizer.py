@@ -13,7 +13,7 @@ import numpy as np
 import autograd_core as ag
 
 from ..module import Module, Parameter
-from ..schedules import Schedule
+from ..schedules import Schedule, rate_at
 from .clip import clipped_norm, clipped_value
 
 __all__ = ["Array", "Optimizer", "Options", "Parameters", "Rate", "between", "scalars"]
@@ -392,7 +392,7 @@ class Optimizer:
 
 def numbers_of(rule: Any, steps: int) -> tuple[float, ...]:
     """The coefficients of a group's step after ``steps`` others, and lr λ if that is needed."""
-    lr = float(rule.lr(steps) if callable(rule.lr) else rule.lr)
+    lr = rate_at(rule.lr, steps)
     numbers: tuple[float, ...] = rule.coefficients(lr, steps + 1)
     if rule.weight_decay and rule.decoupled:
         numbers = (*numbers, lr * rule.weight_decay)
