@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .optimizer import Array, Optimizer, Options, Parameters, Rate, between, scalars
+from .optimizer import Array, Optimizer, Options, Parameters, Rate, between, scalars, zeros_for
 
 __all__ = ["AMSGrad", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Lion", "NAdam", "RMSProp"]
 
@@ -60,7 +60,7 @@ class AdaGrad(Optimizer):
         _not_negative(type(self).__name__, "eps", self.eps)
 
     def start(self, value: Array) -> tuple[Array, ...]:
-        return (np.zeros_like(value),)
+        return (zeros_for(value),)
 
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
@@ -115,7 +115,7 @@ class RMSProp(Optimizer):
 
     def start(self, value: Array) -> tuple[Array, ...]:
         count = 1 + bool(self.centered) + bool(self.momentum)
-        return tuple(np.zeros_like(value) for _ in range(count))
+        return tuple(zeros_for(value) for _ in range(count))
 
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
@@ -173,7 +173,7 @@ class AdaDelta(Optimizer):
                              "first step is proportional to its root")
 
     def start(self, value: Array) -> tuple[Array, ...]:
-        return np.zeros_like(value), np.zeros_like(value)
+        return zeros_for(value), zeros_for(value)
 
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float
@@ -218,7 +218,7 @@ class Adam(Optimizer):
         _not_negative(type(self).__name__, "eps", self.eps)
 
     def start(self, value: Array) -> tuple[Array, ...]:
-        return np.zeros_like(value), np.zeros_like(value)
+        return zeros_for(value), zeros_for(value)
 
     def coefficients(self, lr: float, step: int) -> tuple[float, ...]:
         # lr m̂ / (√v̂ + ε) = (lr c / b) m / (√v + ε c) with b = 1 - β₁ᵗ, c = √(1 - β₂ᵗ): the
@@ -274,7 +274,7 @@ class AMSGrad(Adam):
     """
 
     def start(self, value: Array) -> tuple[Array, ...]:
-        return np.zeros_like(value), np.zeros_like(value), np.zeros_like(value)
+        return zeros_for(value), zeros_for(value), zeros_for(value)
 
     elementwise = True
 
@@ -418,7 +418,7 @@ class Lion(Optimizer):
         _check_betas(type(self).__name__, self.betas)
 
     def start(self, value: Array) -> tuple[Array, ...]:
-        return (np.zeros_like(value),)
+        return (zeros_for(value),)
 
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float

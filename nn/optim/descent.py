@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-import numpy as np
-
-from .optimizer import Array, Optimizer, Options, Parameters, Rate, between, scalars
+from .optimizer import Array, Optimizer, Options, Parameters, Rate, between, scalars, zeros_for
 
 __all__ = ["SGD", "Momentum", "Nesterov"]
 
@@ -49,7 +47,7 @@ class SGD(Optimizer):
             raise ValueError(f"{type(self).__name__}: nesterov needs a momentum, got 0")
 
     def start(self, value: Array) -> tuple[Array, ...]:
-        return (np.zeros_like(value),) if self.momentum else ()
+        return (zeros_for(value),) if self.momentum else ()
 
     def update(
         self, value: Array, grad: Array, state: tuple[Array, ...], *coefficients: float

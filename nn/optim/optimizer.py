@@ -16,7 +16,9 @@ from ..module import Module, Parameter
 from ..schedules import Schedule, rate_at
 from .clip import clipped_norm, clipped_value
 
-__all__ = ["Array", "Optimizer", "Options", "Parameters", "Rate", "between", "scalars"]
+__all__ = [
+    "Array", "Optimizer", "Options", "Parameters", "Rate", "between", "scalars", "zeros_for",
+]
 
 Array: TypeAlias = Any
 #: A learning rate: a number, or a function of the number of steps taken so far.
@@ -129,6 +131,9 @@ class Optimizer:
 
     def start(self, value: Array) -> tuple[Array, ...]:
         """The state of a parameter before its first step, arrays of its shape and dtype.
+
+        Of a Tensor, Tensors: a chain of ``update`` from there is a graph, through which a rate or
+        the starting point may be learned.
 
         Asked for when the optimiser is made: a subclass sets what it reads here before it calls
         ``super().__init__``.
@@ -502,6 +507,12 @@ def scalars(like: Array, *numbers: float) -> tuple[Any, ...]:
             _converted.clear()
         found = _converted[key] = tuple([np.array(x, like.dtype) for x in numbers])
     return found
+
+
+def zeros_for(value: Array) -> Array:
+    """Zeros of the shape and dtype of a value, and a Tensor if that is one."""
+    zeros = np.zeros_like(value)
+    return ag.tensor(zeros) if isinstance(value, ag.Tensor) else zeros
 
 
 def between(name: str, setting: str, value: float, low: float = 0.0, high: float = 1.0) -> None:

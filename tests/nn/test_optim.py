@@ -492,6 +492,24 @@ def test_the_rate_can_be_learned_through_an_update():
 
 
 @each_kind
+@pytest.mark.parametrize("learned", ["rate", "start"])
+def test_a_whole_training_is_differentiated(kind, learned):
+    """Three steps down a bowl, unrolled, by the rate or by the point that they start from."""
+    optimizer = KINDS[kind]([nn.Parameter([1.0])])
+    slope, point = np.array([1.0, 4.0]), np.array([1.5, -2.0])
+
+    def end(x):
+        lr, p = (x, ag.tensor(point)) if learned == "rate" else (0.1, x)
+        p = 1.0 * p
+        state = optimizer.start(p)
+        for k in range(3):
+            p, state = optimizer.update(p, slope * p, state, *optimizer.coefficients(lr, k + 1))
+        return (slope * p * p).sum()
+
+    ag.check_grads(end, 0.05 if learned == "rate" else point, order=1)
+
+
+@each_kind
 def test_after_a_step_the_old_graph_is_stale(kind):
     p = nn.Parameter([2.0])
     loss = (p * p).sum()
