@@ -535,6 +535,7 @@ kolmogi: np.ufunc = by_slopes(
 def _smirnov_slope_forward(n: Array, d: Array, order: int) -> Array:
     """Minus the derivatives of P(D > d) = Σ t, t = C(n, j) d (d + j/n)ʲ⁻¹ (1 - d - j/n)ⁿ⁻ʲ."""
     on_host("smirnov", n, d)
+    refuse_complex("smirnov", n, d)
     count, x = np.broadcast_arrays(np.floor(np.asarray(n, np.float64)), np.asarray(d, np.float64))
     total = np.zeros(x.shape)
     for j in range(int(np.max(count, initial=0)) + 1):

@@ -132,7 +132,8 @@ UNARY = [op for op in DIFFERENTIABLE if not isinstance(op.vjps, ag.op.EachInput)
          and len(op.vjps) == 1 and op.name not in ("scatter", "astype", "undefined")
          and not _prepared(op)]
 BINARY = [op for op in DIFFERENTIABLE if not isinstance(op.vjps, ag.op.EachInput)
-          and len(op.vjps) == 2 and op.name not in ("matmul", "set", "ldexp", "convolve")
+          and len(op.vjps) == 2 and op.name not in ("matmul", "set", "ldexp", "convolve",
+                                                    "barrier")
           and not _prepared(op)
           and not any(isinstance(rule, MissingRule) for rule in op.vjps)]
 
