@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import html
 import json
 import math
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RenderError
 from .describe import MAX_NODES
-from .fonts import bundled_fonts
+from .fonts import bundled_fonts, fitted
 
 if TYPE_CHECKING:
     import graphviz
@@ -125,7 +127,18 @@ def draw(dot: graphviz.Digraph, format: str = "svg", nodes: int = 0) -> bytes:
         dot = dot.copy()
         dot.attr(dpi=str(next(dpi for limit, dpi in _PNG_DPI if nodes <= limit)))
     with _lock:
-        return _layout()(dot.source, format)
+        drawn = _layout()(dot.source, format)
+    return _TEXT.sub(_with_length, drawn.decode()).encode() if format == "svg" else drawn
+
+
+_TEXT = re.compile(r'<text (?P<attributes>[^>]*font-size="(?P<size>[\d.]+)"[^>]*)>(?P<text>[^<]*)<')
+
+
+def _with_length(found: re.Match[str]) -> str:
+    """A text of an SVG that keeps its width in any font."""
+    attributes, text = found["attributes"], html.unescape(found["text"])
+    length = fitted(text, float(found["size"]), 'font-weight="bold"' in attributes)
+    return f"<text {attributes}{length}>{found['text']}<"
 
 
 @functools.cache

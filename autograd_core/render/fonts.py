@@ -37,6 +37,44 @@ _CONFIGURATION = """\
 </fontconfig>
 """
 
+# How wide characters are in that font, in thousandths of its size.
+_CHARACTERS = "".join(map(chr, range(32, 127))) + "\u00a0\u00b7\u00d7\u2212\u2026\u2013\u2014"
+_REGULAR = (
+    248, 258, 320, 616, 562, 732, 622, 175, 342, 348, 431, 567, 197, 276, 264, 413, 562, 562,
+    562, 562, 562, 562, 562, 562, 562, 562, 242, 211, 508, 549, 523, 473, 898, 652, 623, 651,
+    656, 568, 553, 681, 713, 272, 552, 627, 539, 873, 713, 688, 631, 688, 616, 594, 597, 648,
+    637, 887, 627, 601, 599, 265, 411, 265, 418, 451, 309, 544, 562, 523, 564, 530, 348, 562,
+    551, 243, 239, 507, 243, 877, 552, 570, 562, 568, 339, 516, 327, 551, 484, 751, 496, 473,
+    496, 338, 244, 338, 680, 248, 261, 534, 572, 669, 656, 781,
+)
+_BOLD = (
+    249, 271, 318, 592, 574, 739, 658, 161, 350, 351, 454, 545, 246, 394, 290, 371, 574, 574,
+    574, 574, 574, 574, 574, 574, 574, 574, 282, 263, 510, 574, 516, 498, 896, 672, 638, 654,
+    650, 562, 549, 682, 706, 292, 559, 636, 541, 875, 706, 689, 645, 689, 641, 616, 620, 659,
+    653, 875, 635, 619, 607, 277, 421, 277, 438, 445, 330, 535, 562, 521, 563, 540, 358, 571,
+    560, 265, 260, 534, 265, 866, 561, 564, 562, 564, 366, 514, 338, 560, 506, 734, 509, 503,
+    509, 330, 252, 330, 648, 249, 302, 531, 555, 741, 630, 762,
+)
+_ADVANCES = {False: dict(zip(_CHARACTERS, _REGULAR, strict=True)),
+             True: dict(zip(_CHARACTERS, _BOLD, strict=True))}
+
+
+def advance(text: str, size: float, bold: bool = False) -> float | None:
+    """How wide a line is in the installed font; None where that is not known."""
+    known = _ADVANCES[bold]
+    if not all(c in known for c in text):
+        return None
+    return sum(known[c] for c in text) * size / 1000
+
+
+def fitted(text: str, size: float, bold: bool = False) -> str:
+    """An attribute for a text in an SVG: to be as wide as in the installed font, for which there is
+    room, also where it is shown in another. Nothing where that is not known."""
+    width = advance(text, size, bold)
+    if not width:
+        return ""
+    return f' textLength="{width:.2f}" lengthAdjust="spacingAndGlyphs"'
+
 
 def font_folder() -> Path | None:
     """The folder of the font installed with this package, None where there is none."""

@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeAlias
 
 from .describe import Drawing, Edge, Group, Node, walk
 from .dot import ALARM, FONT, GRADIENT, GROUP_STYLES, INK, MUTED, STYLES, check_direction, colour
+from .fonts import fitted
 
 Point: TypeAlias = tuple[float, float]
 
@@ -655,7 +656,7 @@ def _text(
     behind = (' paint-order="stroke" stroke="white" stroke-width="3" stroke-linejoin="round"'
               if halo else "")
     return (f'<text x="{x:.2f}" y="{y:.2f}" font-size="{size:g}" fill="{fill}"{weight}{where}'
-            f'{behind}>{html.escape(text)}</text>')
+            f'{fitted(text, size, bold)}{behind}>{html.escape(text)}</text>')
 
 
 def _frame(group: Group, box: Box) -> str:

@@ -2,10 +2,12 @@
 
 import io
 import os
+import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import graphviz
 import numpy as np
@@ -15,8 +17,8 @@ from standins import apply, graph, leaf
 
 import autograd_core as ag
 from autograd_core.errors import RenderError
-from autograd_core.render import drawing_of, engine, fonts, render, to_dot
-from autograd_core.render.dot import is_hard
+from autograd_core.render import drawing_of, engine, fonts, layout, render, to_dot
+from autograd_core.render.dot import digraph, is_hard
 from autograd_core.render.engine import draw
 
 
@@ -213,6 +215,47 @@ def test_png_is_sharp_and_the_digraph_is_not_changed(picture):
     assert width > 200
     many = [Image.open(io.BytesIO(draw(dot, "png", nodes))).size[0] for nodes in (60, 61, 151)]
     assert many[0] == width and many[1] < 0.7 * width and many[2] < 0.8 * many[1]
+
+
+# Texts of an SVG, which is shown in other fonts than it was laid out with. ------------------------
+
+
+def test_the_widths_of_the_installed_font_are_known():
+    from PIL import ImageFont
+
+    (path,) = fonts.font_folder().glob("Roboto[[]*.ttf")
+    for bold, weight in ((False, 400), (True, 700)):
+        font = ImageFont.truetype(str(path), 1000)
+        font.set_variation_by_axes([weight, 100])
+        for c in fonts._CHARACTERS:
+            assert abs(fonts.advance(c, 1000, bold) - font.getlength(c)) <= 1
+    assert fonts.advance("漢", 9) is None and fonts.fitted("漢", 9) == ""
+
+
+@pytest.mark.parametrize("build", ["graphviz", "built in"])
+def test_texts_stay_within_their_nodes_in_any_font(build):
+    x = ag.tensor(np.linspace(-1, 1, 6).reshape(2, 3), requires_grad=True, label="WiWi & <mm>")
+    y = np.clip(np.reshape(np.tanh(x) * 1234567.0, (3, 2)), -12345.5, 0.25).sum()
+    y.backward()
+    drawing = drawing_of(y)
+    svg = draw(digraph(drawing), "svg") if build == "graphviz" else layout.svg(drawing).encode()
+    root = ElementTree.fromstring(svg)
+    seen = 0
+    for node in root.iter("{http://www.w3.org/2000/svg}g"):
+        if node.get("class") != "node":
+            continue
+        outline = [float(x) for part in node for name in ("points", "d") for x in re.findall(
+            r"(-?[\d.]+),-?[\d.]+", part.get(name) or "")]
+        boxes = [(float(part.get("x")), float(part.get("x")) + float(part.get("width")))
+                 for part in node.iter("{http://www.w3.org/2000/svg}rect")]
+        left = min([*outline, *(a for a, _ in boxes)])
+        right = max([*outline, *(b for _, b in boxes)])
+        for text in node.iter("{http://www.w3.org/2000/svg}text"):
+            length, at = float(text.get("textLength")), float(text.get("x"))
+            at -= {"middle": length / 2, "end": length}.get(text.get("text-anchor"), 0)
+            assert left - 0.5 <= at and at + length <= right + 0.5, text.text
+            seen += 1
+    assert seen > 12
 
 
 # What would take Graphviz long. ------------------------------------------------------------------
