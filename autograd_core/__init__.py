@@ -41,6 +41,7 @@ from .errors import (
 from .files import writable, write_file
 from .graph import Graph
 from .observe import observed, scope
+from .ops.calculus import kaiser
 from .ops.reductions import log_softmax, logsumexp, softmax
 from .ops.selection import fill_diagonal, put_along_axis
 from .ops.special import relu, sigmoid, softplus
@@ -119,6 +120,7 @@ __all__ = [
     "is_compiling",
     "jacobian",
     "jvp",
+    "kaiser",
     "log_softmax",
     "logsumexp",
     "no_grad",

@@ -135,7 +135,6 @@ JAX = """
     linalg.svdvals linalg.tensordot linalg.tensorinv linalg.tensorsolve linalg.trace
     linalg.vecdot linalg.vector_norm fft.hfft fft.ihfft
 """
-_JAX_OWN = {"kaiser"}  # by its parameter; NumPy does not ask a Tensor
 
 
 def _entry(name):
@@ -144,7 +143,7 @@ def _entry(name):
 
 
 @pytest.mark.parametrize("name", sorted({*HIPS.split(), *MYGRAD.split(), *JAX.split()}
-                                        - _HIPS_OWN - _JAX_OWN))
+                                        - _HIPS_OWN))
 def test_what_peers_differentiate(name):
     entry = _entry(name)
     if entry is None:

@@ -21,7 +21,7 @@ NAMES = [
     "compile", "is_compiling", "guard", "callback", "CompileError",
     "writable", "write_file", "random", "scope", "debug_nans", "NonFiniteError",
     "asarray", "full", "fill_diagonal",
-    "put_along_axis", "Pack",
+    "put_along_axis", "Pack", "kaiser",
 ]
 
 

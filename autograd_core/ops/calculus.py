@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..node import Array, require, value_of
+from ..node import Array, Node, require, value_of
 from ..op import case, conj, define, implements, lift, refuse_complex
+from .elementwise import i0
 from .flow import stop_gradient
 from .indexing import getitem
 from .reductions import average
@@ -81,6 +82,26 @@ def logspace(
         base = np.expand_dims(base, axis)
     y = np.power(base, linspace(start, stop, num, endpoint, axis=axis))
     return y if dtype is None else astype(y, dtype)
+
+
+def kaiser(M: int, beta: Array) -> Array:
+    """``np.kaiser``, also where ``beta`` is a Tensor, which NumPy does not look at.
+
+    wₙ = I₀(β √(1 - (2n / (M - 1) - 1)²)) / I₀(β) for n = 0 ... M - 1, of shape (M,), in double
+    precision. Source: Kaiser, "Digital filters" (1966), in Kuo, Kaiser (eds.), *System analysis by
+    digital computer*. ``beta``: one number. Raises ``ValueError`` for more.
+
+    >>> ag.grad(lambda beta: ag.kaiser(5, beta)[1])(0.0)
+    np.float64(0.0)
+    """
+    if not isinstance(beta, Node):
+        return np.kaiser(M, beta)
+    if beta.shape != ():  # type: ignore[attr-defined]
+        raise ValueError(f"kaiser: beta is one number, got shape {beta.shape}")  # type: ignore[attr-defined]
+    beta = astype(beta, np.float64)
+    n = np.arange(M, dtype=np.float64)
+    across = (2 * n / (M - 1) - 1) if M > 1 else np.zeros(max(M, 0))
+    return i0(beta * np.sqrt(np.maximum(1 - across * across, 0))) / i0(beta)
 
 
 @implements(np.geomspace)

@@ -1716,3 +1716,25 @@ def test_every_method_of_a_ufunc_has_a_row():
         if (ufunc, name) not in METHOD_ROWS
     ]
     assert not missing, "methods of ufuncs without a row in this table"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("m", [0, 1, 2, 5, 12])
+def test_kaiser_is_differentiated_by_its_parameter(m, dtype):
+    for beta in map(dtype, (0.0, 3.25, 14.0)):
+        t = ag.tensor(beta, requires_grad=True)
+        w = ag.kaiser(m, t)
+        expected = np.kaiser(m, beta)
+        assert w.shape == expected.shape and w.dtype == expected.dtype == np.float64
+        np.testing.assert_allclose(w.detach().numpy(), expected, rtol=1e-12, atol=1e-14)
+        w.sum().backward()
+        h = 1e-5
+        b = float(beta)
+        slope = (np.kaiser(m, b + h).sum() - np.kaiser(m, b - h).sum()) / (2 * h)
+        assert t.grad.dtype == dtype
+        np.testing.assert_allclose(t.grad, slope, rtol=1e-5, atol=1e-8)
+    if m > 2:
+        ag.check_grads(lambda t: (ag.kaiser(m, t) ** 2).sum(), 2.5, order=2)
+    np.testing.assert_array_equal(ag.kaiser(m, 2.0), np.kaiser(m, 2.0))
+    with pytest.raises(ValueError, match="one number"):
+        ag.kaiser(m, ag.tensor([1.0, 2.0]))
