@@ -654,6 +654,18 @@ def test_a_kernel_of_known_loops_is_a_table_and_no_code():
     assert len(machine._engines) == engines
 
 
+def test_products_of_other_sizes_are_tables_and_no_code():
+    rng = np.random.default_rng(0)
+    f = compiled(lambda a, b: a @ b)
+    f(rng.normal(size=(32, 64)), rng.normal(size=(64, 64)))
+    engines = len(machine._engines)
+    for m, k, n in ((64, 64, 64), (128, 7, 128), (32, 1, 64)):
+        a, b = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+        np.testing.assert_allclose(replayed(compiled(lambda a, b: a @ b), a, b), a @ b, rtol=1e-12,
+                                   atol=1e-12)
+    assert len(machine._engines) == engines
+
+
 def test_what_describes_the_driver_outlives_its_functions():
     """An interpreter that ends frees it before functions that are left in a cycle; they read it."""
     f = compiled(lambda x: np.exp(x) * 3.5)

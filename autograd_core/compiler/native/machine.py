@@ -1,10 +1,11 @@
 """Machine code for a schedule, as a function that Python calls.
 
-Nests, products and checks that differ only in where their arrays lie are one function, compiled
-once in the life of the process. A kernel has no code of its own: it is a table of the functions to
-call and the pointers to call them with, which one driver walks. The driver is a builtin function of
-Python (`METH_FASTCALL`), whose arguments are the arrays that differ from call to call: it reads
-where they lie, and refuses those whose elements do not lie side by side.
+Nests, tiles of products and checks that differ only in where their arrays lie are one function,
+compiled once in the life of the process. A product is a table of its tiles. A kernel has no code of
+its own either: it is a table of the functions to call and the pointers to call them with, which one
+driver walks. The driver is a builtin function of Python (`METH_FASTCALL`), whose arguments are the
+arrays that differ from call to call: it reads where they lie, and refuses those whose elements do
+not lie side by side.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _target() -> Any:
 
 # Functions, by what they do. --------------------------------------------------------------------
 
-Code: TypeAlias = Work | Tile | Literal["driver"]
+Code: TypeAlias = Work | Tile | Literal["driver", "product"]
 
 _lock = threading.Lock()
 #: Where the code of each lies, and the engines that own it, for good: the same few dozen functions
@@ -129,6 +130,12 @@ class _Functions:
 
     def add(self, key: Code) -> None:
         """See to it that there is a function for ``key``."""
+        if isinstance(key, Product):
+            self.add("product")
+            for _, bands in _tiles(key):
+                for _, _, tile in bands:
+                    self.add(tile)
+            return
         if key in _known or key in self.new:
             return
         name = f"{type(key).__name__.lower()}{len(self.new)}"
@@ -138,48 +145,14 @@ class _Functions:
             nest_function(self.module, name, key, size)
         elif isinstance(key, Tile):
             tile_function(self.module, name, key, size)
-        elif isinstance(key, Product):
-            self._product(name, key)
         elif isinstance(key, Indexing):
             index_function(self.module, name, key)
         elif isinstance(key, Check):
             check_function(self.module, name, key)
+        elif key == "product":
+            product_function(self.module, name)
         else:
             driver_function(self.module, name)
-
-    def _product(self, name: str, product: Product) -> None:
-        """A product, tile by tile."""
-        b, (left, right, out) = work_function(self.module, name, 3)
-        a_row, a_step, b_step, c_row = product.steps
-        scalar = LLVM_TYPE[product.kind]
-        inner = ir.Constant(I64, product.shape[2])
-
-        def moved(p: Any, by: Any) -> Any:
-            return b.gep(p, [by], source_etype=scalar)
-
-        for column, bands in tiles(product, processor().vector_bytes, processor().registers):
-            for row, count, tile in bands:
-                self.add(tile)
-                start = ir.Constant(I64, column)
-
-                def one(i: Any, row: int = row, tile: Tile = tile, start: Any = start) -> None:
-                    first = b.add(b.mul(i, ir.Constant(I64, tile.rows)), ir.Constant(I64, row))
-                    arguments = [
-                        moved(left, b.mul(first, ir.Constant(I64, a_row))),
-                        ir.Constant(I64, a_row), ir.Constant(I64, a_step),
-                        moved(right, start), ir.Constant(I64, b_step),
-                        moved(out, b.add(b.mul(first, ir.Constant(I64, c_row)), start)),
-                        ir.Constant(I64, c_row), inner,
-                    ]
-                    if tile in _known:
-                        signature = ir.FunctionType(ir.VoidType(), [x.type for x in arguments])
-                        _call_address(b, ir.Constant(I64, _known[tile]).inttoptr(
-                            ir.PointerType()), signature, arguments)
-                    else:
-                        b.call(self.module.globals[self.new[tile]], arguments)
-
-                counted(b, count, one)
-        b.ret_void()
 
     def compile(self) -> None:
         """Make machine code of them, and note where it lies."""
@@ -189,6 +162,67 @@ class _Functions:
         _engines.append(engine)
         for key, name in self.new.items():
             _known[key] = engine.get_function_address(name)
+
+
+def _tiles(product: Product) -> list[tuple[int, list[tuple[int, int, Tile]]]]:
+    return tiles(product, processor().vector_bytes, processor().registers)
+
+
+#: What `product_function` reads of each product, for good, as the code of its tiles.
+_tables: dict[Product, Array] = {}
+
+
+def _table_of(product: Product) -> int:
+    """Where the description of a product lies, whose tiles have been compiled."""
+    table = _tables.get(product)
+    if table is None:
+        size = BYTES[product.kind]
+        a_row, _, _, c_row = product.steps
+        entries = [
+            (_known[tile], row * a_row * size, column * size, (row * c_row + column) * size, count,
+             tile.rows * a_row * size, tile.rows * c_row * size)
+            for column, bands in _tiles(product) for row, count, tile in bands
+        ]
+        words = [len(entries), *product.steps, product.shape[2],
+                 *(word for entry in entries for word in entry)]
+        table = _tables[product] = np.array(words, np.int64)
+    return int(table.ctypes.data)
+
+
+def product_function(module: ir.Module, name: str) -> None:
+    """A function of a product's factors, its result and its table: how many entries, its steps,
+    its inner length; and for each entry a tile, where it begins in the three in bytes, how many
+    there are below each other, and the bytes from one to the next in the left one and the result.
+    """
+    pointer = ir.PointerType()
+    b, (left, right, out, table) = work_function(module, name, 4)
+
+    def word(base: Any, k: int, typ: Any = I64) -> Any:
+        return b.load(b.gep(base, [ir.Constant(I64, k)], source_etype=I64), typ=typ)
+
+    def moved(p: Any, by: Any) -> Any:
+        return b.gep(p, [by], source_etype=I8)
+
+    count, a_row, a_step, b_step, c_row, inner = (word(table, k) for k in range(6))
+    signature = ir.FunctionType(
+        ir.VoidType(), [pointer, I64, I64, pointer, I64, pointer, I64, I64])
+
+    def entry(i: Any) -> None:
+        start = b.add(ir.Constant(I64, 6), b.mul(i, ir.Constant(I64, 7)))
+        here = b.gep(table, [start], source_etype=I64)
+        tile = word(here, 0, pointer)
+        a_at, b_at, c_at, repeats, a_next, c_next = (word(here, k) for k in range(1, 7))
+        columns, first, result = moved(right, b_at), moved(left, a_at), moved(out, c_at)
+
+        def one(_: Any, rows: Any, cells: Any) -> list[Any]:
+            _call_address(b, tile, signature,
+                          [rows, a_row, a_step, columns, b_step, cells, c_row, inner])
+            return [moved(rows, a_next), moved(cells, c_next)]
+
+        counted(b, repeats, one, carried=[first, result])
+
+    counted(b, count, entry)
+    b.ret_void()
 
 
 def _call_address(b: ir.IRBuilder, address: Any, signature: Any, arguments: Sequence[Any]) -> Any:
@@ -342,6 +376,8 @@ def kernel_function(schedule: Schedule, operands: Operands, scratch: Array) -> K
                 pointers.append(cells.ctypes.data + 8 * numbers[place.base])
             else:
                 pointers.append(own + schedule.offsets[place.base] + offset)
+        if isinstance(call.work, Product):
+            pointers.append(_table_of(call.work))
     walked = len(operands.passed) + 3 * len(from_passed) + 2 * len(starts)
     table = np.empty(_HEADER + walked + len(pointers), np.int64)
     first = _HEADER + walked
@@ -353,7 +389,8 @@ def kernel_function(schedule: Schedule, operands: Operands, scratch: Array) -> K
           for k, (_, number) in enumerate(operands.passed)),
         *(word for k, slot, offset in from_passed for word in (k, here + 8 * slot, offset)),
         *(word for call, start in zip((*checks, *calls), starts, strict=True)
-          for word in (_known[call.work], here + 8 * start)),
+          for word in (_known["product" if isinstance(call.work, Product) else call.work],
+                       here + 8 * start)),
         *pointers,
     ]
     where = np.array(from_fixed, np.int64).reshape(-1, 3)
