@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeAlias, TypedDict
@@ -215,22 +214,16 @@ class Optimizer:
     def _arranged(self, rules: Sequence[Any], present: Sequence[int]) -> list[_Unit]:
         """Which of these parameters are updated together: in each group those that are small, if
         the optimiser treats all elements alike."""
-        here = set(present)
-        units: list[_Unit] = []
-        numbers = itertools.count()
-        for k, (group, rule) in enumerate(zip(self.groups, rules, strict=True)):
-            alike = _is_elementwise(rule)
-            together: dict[Any, list[int]] = {}
-            for _, i in zip(group["params"], numbers):  # noqa: B905
-                leaves = (self.parameters[i], *self._state[i])
-                arrays = [leaf.numpy(force=True) for leaf in leaves]
-                small = arrays[0].size <= _SMALL and all(type(x) is np.ndarray for x in arrays)
-                kind = tuple(x.dtype for x in arrays) if alike and small else i
-                if i in here:
-                    together.setdefault(kind, []).append(i)
-            units += [_Unit(k, several, self.parameters, self._state)
-                      for several in together.values()]
-        return units
+        group_of = [k for k, group in enumerate(self.groups) for _ in group["params"]]
+        together: dict[Any, list[int]] = {}
+        for i in present:
+            arrays = [leaf.numpy(force=True) for leaf in (self.parameters[i], *self._state[i])]
+            small = arrays[0].size <= _SMALL and all(type(x) is np.ndarray for x in arrays)
+            k = group_of[i]
+            alike = small and _is_elementwise(rules[k])
+            together.setdefault((k, tuple(x.dtype for x in arrays) if alike else i), []).append(i)
+        return [_Unit(k, numbers, self.parameters, self._state)
+                for (k, _), numbers in together.items()]
 
     def _gradients(self) -> list[Any]:
         """The gradients, clipped if that is asked for."""
